@@ -1,0 +1,102 @@
+"""Checking rule files: what the compiler finds, and the expectations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nvtrap.analysis.expectations import check_expectations
+from nvtrap.compile import Compilation, Loader, compile_program
+from nvtrap.engine import Table
+from nvtrap.errors import InputError
+from nvtrap.lang import nodes
+from nvtrap.lang.findings import Finding, Report
+from nvtrap.places import display_path
+from nvtrap.table.file import unpack
+
+SUFFIX = ".trap"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The result of a check: findings by place, and the files that were looked at."""
+
+    findings: tuple[Finding, ...]
+    files: tuple[str, ...]
+    tables: tuple[str, ...]
+    expectations: int
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether any finding is an error."""
+        return any(finding.is_error for finding in self.findings)
+
+
+def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
+    """Check rule files, and all those below folders.
+
+    A file that a table uses is checked as part of it; one that none uses is checked by
+    itself, with what it uses. Raises `InputError` for a path that is not there or a
+    folder without rule files.
+    """
+    files = list(dict.fromkeys(path for given in paths for path in rule_files(given)))
+    folders = [path for path in paths if os.path.isdir(path)]
+    loader = Loader([*roots, *folders])
+    report = Report()
+    tables: list[str] = []
+    expectations = 0
+    covered: set[str] = set()
+    for path in _tables_first(files, loader):
+        if os.path.realpath(path) in covered:
+            continue
+        program = loader.load(path)
+        covered.update(file.source.path for file in program.files)
+        compilation = compile_program(program)
+        for finding in compilation.findings:
+            report.include(finding)
+        if compilation.name:
+            tables.append(compilation.name)
+        expectations += _expect(compilation, report)
+    shown = tuple(display_path(path) for path in files)
+    return Checked(tuple(report.findings), shown, tuple(tables), expectations)
+
+
+def _expect(compilation: Compilation, report: Report) -> int:
+    if compilation.is_sound and compilation.expectations:
+        table = unpack(compilation.blob, Table)
+        check_expectations(compilation.expectations, table, report)
+    return len(compilation.expectations)
+
+
+def rule_files(path: str) -> list[str]:
+    """The rule files that a path means, in order of name."""
+    if not os.path.exists(path):
+        raise InputError(f"`{path}` does not exist")
+    if not os.path.isdir(path):
+        return [path]
+    found = sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(path)
+        for name in names
+        if name.endswith(SUFFIX)
+    )
+    if not found:
+        raise InputError(f"`{path}` has no rule files", f"they end in `{SUFFIX}`")
+    return found
+
+
+def _tables_first(files: Sequence[str], loader: Loader) -> Iterator[str]:
+    """Files that say a table, then the others: a table brings in most of what it uses."""
+    others = []
+    for path in files:
+        if _says_table(path, loader):
+            yield path
+        else:
+            others.append(path)
+    yield from others
+
+
+def _says_table(path: str, loader: Loader) -> bool:
+    file = loader.peek(path)
+    return file is not None and any(isinstance(s, nodes.Table) for s in file.statements)

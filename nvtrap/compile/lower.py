@@ -1,0 +1,174 @@
+"""Checked rules → the records, index and catalogue sections of a compiled table."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from nvtrap.arch import ENCODINGS
+from nvtrap.compile.catalogue import Catalogue, Variant
+from nvtrap.compile.controls import Control, Controls, Group, bit_of
+from nvtrap.compile.expressions import Resolver, Slots, joined_text
+from nvtrap.compile.rules import Entry, Part
+from nvtrap.lang.findings import Report
+from nvtrap.lang.source import Span
+from nvtrap.table.conditions import Condition
+from nvtrap.table.file import pack
+
+Polarities = dict[tuple[int, int], bool]
+
+
+class Lowering:
+    """One table being put together; `blob` is the result."""
+
+    def __init__(self, catalogue: Catalogue, controls: Controls, slots: Slots) -> None:
+        self._catalogue = catalogue
+        self._controls = controls
+        self._slots = slots
+        # Layouts are kept by register name: a table need not read what they hang on.
+        self._layout_slots = Slots()
+        self._layouts = Resolver(catalogue, self._layout_slots, Report(), disarm=False)
+        self._files: dict[str, int] = {}
+        self._parts: dict[tuple[object, ...], int] = {}
+        self._part_records: list[list[Any]] = []
+        self._rules: dict[object, int] = {(): 0}
+        self._rule_records: list[list[Any]] = [[[], "", None]]
+
+    def blob(
+        self,
+        settings: dict[str, Any],
+        sanitised: Sequence[str],
+        entries: dict[int, Entry],
+        polarities: Polarities,
+        sources: list[list[Any]],
+    ) -> bytes:
+        """The table file: `settings` are the table statement's, `sources` its files."""
+        rule_of = self._index(entries)
+        data = {
+            **settings,
+            "sanitised": [self._slots.number(name) for name in sanitised],
+            "groups": [self._group(g, polarities) for g in self._controls.groups.values()],
+            "controls": [self._control(control) for control in self._controls.controls],
+            "parts": self._part_records,
+            "rules": self._rule_records,
+            "slots": self._slots.names,
+            "files": list(self._files),
+            "sources": sources,
+        }
+        return pack(data, rule_of, self._names(), self._fields())
+
+    def _index(self, entries: dict[int, Entry]) -> memoryview[int]:
+        rule_of = array("H", bytes(2 * ENCODINGS))
+        for encoding in sorted(entries):
+            rule_of[encoding] = self._rule(entries[encoding])
+        return memoryview(rule_of)
+
+    def _rule(self, entry: Entry) -> int:
+        parts = tuple(self._part(part) for part in (*entry.fine, *entry.coarse))
+        local = entry.local
+        key = (parts, local.span if local else None)
+        if not parts and local is None:
+            return 0
+        number = self._rules.get(key)
+        if number is None:
+            number = self._rules[key] = len(self._rule_records)
+            self._rule_records.append(
+                [
+                    list(parts),
+                    local.reason if local else "",
+                    self._place(local.span) if local else None,
+                ]
+            )
+        return number
+
+    def _part(self, part: Part) -> int:
+        key = (*part.key(), part.span)
+        number = self._parts.get(key)
+        if number is None:
+            number = self._parts[key] = len(self._part_records)
+            self._part_records.append(
+                [
+                    self._place(part.span),
+                    part.control,
+                    part.group,
+                    part.bit,
+                    part.directions,
+                    part.levels,
+                    part.guard,
+                    part.text,
+                    part.ec,
+                    part.index,
+                ]
+            )
+        return number
+
+    def _control(self, control: Control) -> list[Any]:
+        return [
+            self._place(control.span),
+            [list(use) for use in control.resolved.fields],
+            control.name,
+            control.kind,
+            control.directions,
+            control.host_el0,
+            control.resolved.condition,
+            control.text,
+            list(control.members),
+        ]
+
+    def _group(self, group: Group, polarities: Polarities) -> list[Any]:
+        negative = sum(
+            1 << bit for (number, bit), low in polarities.items() if number == group.number and low
+        )
+        sides = [self._side_bits(register) for register in group.registers]
+        bits = sorted({bit for side in sides for bit in side})
+        return [
+            group.name,
+            group.fgu,
+            list(group.registers),
+            [self._slots.number(register) for register in group.registers],
+            [negative, negative],
+            [sum(1 << bit for bit in side) for side in sides],
+            {str(bit): [side.get(bit, "") for side in sides] for bit in bits},
+        ]
+
+    def _side_bits(self, register: str) -> dict[int, str]:
+        found = {}
+        for name, variants in self._catalogue.fields.get(register, {}).items():
+            bit = bit_of(variants[0])
+            if bit is not None:
+                found[bit] = name
+        return found
+
+    def _place(self, span: Span) -> list[int]:
+        display = span.source.display
+        return [self._files.setdefault(display, len(self._files)), span.line]
+
+    # ---- the catalogue -----------------------------------------------------
+
+    def _names(self) -> str:
+        lines = []
+        for element in sorted(self._catalogue.elements.values(), key=lambda e: e.encoding):
+            flags = "r" * element.readable + "w" * element.writable + "i" * element.is_instruction
+            lines.append(f"{element.name} {element.encoding:04x} {flags}\n")
+        return "".join(lines)
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            register: {name: [self._layout(v) for v in found] for name, found in fields.items()}
+            for register, fields in self._catalogue.fields.items()
+        }
+
+    def _layout(self, variant: Variant) -> list[Any]:
+        """[guard over register names, pieces, guard's text]."""
+        pieces = [list(piece) for piece in variant.pieces]
+        if variant.guard is None:
+            return [None, pieces, ""]
+        guard = self._layouts.resolve(variant.guard).condition
+        return [self._named(guard), pieces, joined_text(variant.guard)]
+
+    def _named(self, condition: Condition) -> Condition:
+        """The condition with names in place of slot numbers."""
+        if condition[0] == "f":
+            return ["f", self._layout_slots.names[condition[1]], condition[2]]
+        return [self._named(part) if isinstance(part, list) else part for part in condition]

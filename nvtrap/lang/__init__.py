@@ -1,0 +1,1 @@
+"""Rule text: sources, findings, the syntax tree and the parser."""

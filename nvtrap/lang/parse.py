@@ -1,0 +1,129 @@
+"""Rule text → syntax tree.
+
+A file is parsed whole. Only when that fails is it parsed again statement by
+statement, so that every broken statement gets its own finding.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from nvtrap.lang import nodes
+from nvtrap.lang.builder import Builder
+from nvtrap.lang.findings import Report
+from nvtrap.lang.grammar import TERMINALS, grammar_text
+from nvtrap.lang.source import Source, Span
+
+if TYPE_CHECKING:
+    from lark import Lark
+    from lark.exceptions import UnexpectedInput
+
+MOST_SYNTAX_FINDINGS = 100
+
+_STATEMENT = re.compile(
+    r"^[ \t]*(?:feature|register|instruction|control|condition|combo|fine[ \t]+group"
+    r"|trap|replace|drop|local|expect|table|use)\b",
+    re.MULTILINE,
+)
+
+
+def parse(source: Source, report: Report) -> nodes.File:
+    """The statements of `source`; what does not parse is reported and left out."""
+    from lark.exceptions import UnexpectedInput
+
+    try:
+        statements = _run(source, 0, len(source.text), report)
+    except UnexpectedInput:
+        statements = _piecewise(source, report)
+    return nodes.File(source, tuple(statements))
+
+
+def _piecewise(source: Source, report: Report) -> list[nodes.Statement]:
+    from lark.exceptions import UnexpectedInput
+
+    found = 0
+    statements: list[nodes.Statement] = []
+    for start, end in _pieces(source.text):
+        try:
+            statements += _run(source, start, end, report)
+        except UnexpectedInput as error:
+            found += 1
+            if found > MOST_SYNTAX_FINDINGS:
+                report.add(
+                    "NV001",
+                    f"more than {MOST_SYNTAX_FINDINGS} syntax errors, the rest of the file"
+                    " was not read",
+                    Span(source, start, start),
+                )
+                break
+            _explain(source, start, end, error, report)
+    return statements
+
+
+def _pieces(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each statement, told by the word its line begins with."""
+    starts = [match.start() for match in _STATEMENT.finditer(text)]
+    if not starts or text[: starts[0]].strip():
+        starts.insert(0, 0)
+    return list(zip(starts, [*starts[1:], len(text)], strict=True))
+
+
+def _run(source: Source, start: int, end: int, report: Report) -> list[nodes.Statement]:
+    from lark import TextSlice
+
+    lark, builder = _parser()
+    builder.begin(source, report)
+    tree = lark.parse(TextSlice(source.text, start, end))
+    return cast("list[nodes.Statement]", tree)
+
+
+@lru_cache(maxsize=1)
+def _parser() -> tuple[Lark, Builder]:
+    from lark import Lark
+
+    builder = Builder()
+    lark = Lark(
+        grammar_text(),
+        parser="lalr",
+        lexer="contextual",
+        maybe_placeholders=True,
+        transformer=builder,
+    )
+    return lark, builder
+
+
+def _explain(source: Source, start: int, end: int, error: UnexpectedInput, report: Report) -> None:
+    from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+
+    expected: set[str] = set()
+    at = len(source.text[start:end].rstrip()) + start
+    found = "the end of the statement"
+    width = 0
+    if isinstance(error, UnexpectedToken):
+        expected = set(error.accepts or error.expected)
+        if error.token.type != "$END":
+            at, width = error.token.start_pos or 0, len(error.token)
+            found = f"`{error.token}`"
+    elif isinstance(error, UnexpectedCharacters):
+        expected = set(error.allowed or ())
+        at, width = int(error.pos_in_stream or start), 1
+        found = f"`{source.text[at : at + 1]}`"
+    elif isinstance(error, UnexpectedEOF):
+        expected = set(error.expected)
+    width = min(width, 80)
+    report.add(
+        "NV001",
+        f"expected {_any_of(expected)}, found {found[:90]}",
+        Span(source, at, at + width),
+    )
+
+
+def _any_of(terminals: set[str]) -> str:
+    words = sorted({TERMINALS.get(name, f"`{name.lower()}`") for name in terminals} - {""})
+    if len(words) > 8:
+        return "another statement" if "`trap`" in words else ", ".join(words[:8]) + " …"
+    if len(words) < 2:
+        return "".join(words) or "the end of the statement"
+    return ", ".join(words[:-1]) + " or " + words[-1]

@@ -1,0 +1,31 @@
+"""Compiled tables: what they hold and the file they are kept in."""
+
+from __future__ import annotations
+
+from nvtrap.table.model import (
+    ANY,
+    READ,
+    WRITE,
+    CompiledTable,
+    Control,
+    FieldUse,
+    Group,
+    Names,
+    Part,
+    Place,
+    Rule,
+)
+
+__all__ = [
+    "ANY",
+    "READ",
+    "WRITE",
+    "CompiledTable",
+    "Control",
+    "FieldUse",
+    "Group",
+    "Names",
+    "Part",
+    "Place",
+    "Rule",
+]

@@ -1,0 +1,182 @@
+r"""The file of a compiled table.
+
+::
+
+    b"nvtrap-table\\n"  version u16  crc32 u32  four lengths u32     (little endian)
+    records   JSON: slots, groups, controls, parts, rules, files, sources
+    index     65,536 rule numbers as u16, deflated
+    names     lines `NAME encoding flags`
+    fields    JSON: register → field → layouts
+
+The checksum covers everything behind it. Names and fields are decoded when asked for.
+Nothing in a file is trusted: see `check`.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from json import dumps, loads
+
+from nvtrap.arch.encoding import ENCODINGS
+from nvtrap.errors import TableError
+from nvtrap.table import conditions
+from nvtrap.table.model import CompiledTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T", bound=CompiledTable)
+
+MAGIC = b"nvtrap-table\n"
+VERSION = 1
+SUFFIX = ".nvtable"
+MOST_BYTES = 64 << 20
+_HEADER = len(MAGIC) + 2 + 4 + 4 * 4
+
+
+def pack(
+    data: dict[str, Any], rule_of: memoryview[int], names: str, fields: dict[str, Any]
+) -> bytes:
+    """The bytes of a table file."""
+    sections = [
+        dumps(data, separators=(",", ":")).encode(),
+        zlib.compress(_little_endian(rule_of.tobytes()), 6),
+        names.encode(),
+        dumps(fields, separators=(",", ":")).encode(),
+    ]
+    lengths = b"".join(len(section).to_bytes(4, "little") for section in sections)
+    body = lengths + b"".join(sections)
+    return MAGIC + VERSION.to_bytes(2, "little") + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def unpack(blob: bytes, kind: type[T]) -> T:
+    """The table in `blob`, as a `kind`.
+
+    Raises `TableError` when it is no table, of another version, or damaged.
+    """
+    records, index, names, fields = sections(blob)
+    data = loads(records)
+    rule_of = memoryview(_little_endian(_inflate(index))).cast("H")
+    check(data, rule_of)
+    return kind(data, rule_of, names, fields)
+
+
+def sections(blob: bytes) -> list[bytes]:
+    """The four sections, after magic, version and checksum were compared."""
+    if blob[: len(MAGIC)] != MAGIC:
+        raise TableError("this is not a compiled table")
+    version = int.from_bytes(blob[len(MAGIC) : len(MAGIC) + 2], "little")
+    if version != VERSION:
+        raise TableError(
+            f"the compiled table has format version {version}, this nvtrap reads {VERSION}",
+            "compile it again from its rules",
+        )
+    body = blob[len(MAGIC) + 6 :]
+    crc = int.from_bytes(blob[len(MAGIC) + 2 : len(MAGIC) + 6], "little")
+    if len(blob) < _HEADER or zlib.crc32(body) != crc:
+        raise TableError("the compiled table is truncated or altered (its checksum differs)")
+    lengths = [int.from_bytes(body[at : at + 4], "little") for at in range(0, 16, 4)]
+    if sum(lengths) != len(body) - 16:
+        raise TableError("the compiled table is malformed (its sections do not add up)")
+    found, at = [], 16
+    for length in lengths:
+        found.append(body[at : at + length])
+        at += length
+    return found
+
+
+def _inflate(index: bytes) -> bytes:
+    size = 2 * ENCODINGS
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(index, size + 1)
+    except zlib.error:
+        plain = b""
+    if len(plain) != size:
+        raise TableError("the compiled table is malformed (its index is not 65,536 entries)")
+    return plain
+
+
+def _little_endian(index: bytes) -> bytes:
+    if sys.byteorder == "little":
+        return index
+    swapped = bytearray(index)
+    swapped[::2], swapped[1::2] = index[1::2], index[::2]
+    return bytes(swapped)
+
+
+def check(data: Any, rule_of: memoryview[int]) -> None:
+    """Raise `TableError` unless the records refer only to what is there."""
+    try:
+        _check_records(data)
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise TableError("the compiled table is malformed (a record has another shape)") from None
+    if max(rule_of) >= len(data["rules"]):
+        raise TableError("the compiled table is malformed (an entry has no rule)")
+
+
+def _check_records(data: Any) -> None:
+    slots = len(data["slots"])
+    files = len(data["files"])
+    conditions.check(data["hypervisor"], slots)
+    conditions.check(data["host_el0"], slots)
+    for _, _, _, sides, *_ in data["groups"]:
+        _within(slots, *(side for side in sides if side != -1))
+    for place, fields, _, _, _, _, when, _, members in data["controls"]:
+        conditions.check(when, slots)
+        _within(len(data["controls"]), *members)
+        _within(slots, *(slot for _, slot, _ in fields))
+        _within(files, place[0])
+    for place, control, group, bit, _, _, guard, _, _, _ in data["parts"]:
+        conditions.check(guard, slots)
+        _within(len(data["controls"]), max(control, 0))
+        _within(len(data["groups"]) or 1, max(group, 0))
+        _within(64, max(bit, 0))
+        _within(files, place[0])
+    for parts, _, place in data["rules"]:
+        _within(len(data["parts"]), *parts)
+        if place is not None:
+            _within(files, place[0])
+
+
+def _within(count: int, *numbers: int) -> None:
+    for number in numbers:
+        if not 0 <= number < count:
+            raise ValueError
+
+
+def write(path: str, blob: bytes) -> None:
+    """Put `blob` at `path` in one step: readers see the old file or the new one.
+
+    Raises `OSError` as the file system does; nothing is left behind then.
+    """
+    import os
+    from tempfile import mkstemp
+
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, draft = mkstemp(dir=folder, prefix=".nvtrap-")
+    try:
+        with open(handle, "wb") as file:
+            file.write(blob)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def read(path: str) -> bytes:
+    """The bytes of the table file at `path`.
+
+    Raises `TableError` when it cannot be read or is far too large.
+    """
+    try:
+        with open(path, "rb") as file:
+            blob = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise TableError(f"`{path}` cannot be read: {error.strerror or error}") from None
+    if len(blob) > MOST_BYTES:
+        raise TableError(f"`{path}` is too large for a compiled table")
+    return blob

@@ -1,0 +1,387 @@
+"""A compiled table in memory.
+
+`rule_of` maps each of the 65,536 encodings to a rule; rule 0 is "no entry". A rule is
+the parts that can trap its encodings; a part is a control, or a bit of a fine-grained
+group, with the directions, ELs and filters that go with it.
+
+Nothing is built before it is asked for: records stay as the file has them until then.
+"""
+
+from __future__ import annotations
+
+from nvtrap.errors import UnknownNameError, UsageError
+from nvtrap.table.conditions import evaluate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from nvtrap.table.conditions import Condition
+
+READ = 1
+WRITE = 2
+ANY = 3
+
+
+class Place:
+    """`file:line` of the statement that something comes from."""
+
+    __slots__ = ("file", "line")
+
+    def __init__(self, file: str, line: int) -> None:
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    __repr__ = __str__
+
+
+class FieldUse:
+    """A field that a condition reads: its name, slot and [lsb, width] pieces."""
+
+    __slots__ = ("name", "pieces", "slot")
+
+    def __init__(self, name: str, slot: int, pieces: list[list[int]]) -> None:
+        self.name = name
+        self.slot = slot
+        self.pieces = pieces
+
+
+class Control:
+    """A control, condition or combo.
+
+    `directions` are READ | WRITE; `when` is the condition, `members` the controls of a
+    combo (then `when` is `["false"]`); `text` is the condition as it was written.
+    """
+
+    __slots__ = (
+        "directions",
+        "fields",
+        "host_el0",
+        "kind",
+        "members",
+        "name",
+        "place",
+        "text",
+        "when",
+    )
+
+    def __init__(
+        self,
+        place: Place,
+        fields: Sequence[FieldUse],
+        name: str,
+        kind: str,
+        directions: int,
+        host_el0: bool,
+        when: Condition,
+        text: str,
+        members: Sequence[int],
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.directions = directions
+        self.host_el0 = host_el0
+        self.when = when
+        self.text = text
+        self.members = members
+        self.fields = fields
+        self.place = place
+
+
+class Group:
+    """A fine-grained group.
+
+    `slots` are the slots of its read and its write register (-1 for a side it lacks),
+    `negative` and `defined` the bits of each side that trap when 0, and that exist;
+    `fgu` is the key of its disabled features; `bits` names each bit on both sides.
+    """
+
+    __slots__ = ("bits", "defined", "fgu", "name", "negative", "registers", "slots")
+
+    def __init__(
+        self,
+        name: str,
+        fgu: str,
+        registers: Sequence[str],
+        slots: Sequence[int],
+        negative: Sequence[int],
+        defined: Sequence[int],
+        bits: dict[str, list[str]],
+    ) -> None:
+        self.name = name
+        self.fgu = fgu
+        self.registers = registers
+        self.slots = slots
+        self.negative = negative
+        self.defined = defined
+        self.bits = bits
+
+    def bit_name(self, bit: int, write: bool) -> str:
+        """`HFGRTR_EL2.PAR_EL1`, or `HFGRTR_EL2[27]` where the side has no such bit."""
+        field = self.bits.get(str(bit), ["", ""])[write]
+        register = self.registers[write]
+        return f"{register}.{field}" if field else f"{register}[{bit}]"
+
+
+class Part:
+    """One thing that can trap an encoding.
+
+    `control` is the number of a control (-1 for a fine part), `group` and `bit` those of
+    a fine part (-1 for a coarse one). `directions` are READ | WRITE, `levels` a mask of
+    ELs, `guard` a further condition, `ec` how the trap is reported, `index` the array
+    index of the encoding (-1 without).
+    """
+
+    __slots__ = (
+        "bit",
+        "control",
+        "directions",
+        "ec",
+        "group",
+        "guard",
+        "index",
+        "levels",
+        "place",
+        "text",
+    )
+
+    def __init__(
+        self,
+        place: Place,
+        control: int,
+        group: int,
+        bit: int,
+        directions: int,
+        levels: int,
+        guard: Condition,
+        text: str,
+        ec: int,
+        index: int,
+    ) -> None:
+        self.control = control
+        self.group = group
+        self.bit = bit
+        self.directions = directions
+        self.levels = levels
+        self.guard = guard
+        self.text = text
+        self.ec = ec
+        self.index = index
+        self.place = place
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether this is a fine-grained part."""
+        return self.group >= 0
+
+
+class Rule:
+    """What can trap an encoding: fine parts, coarse parts, or a reason why nothing does."""
+
+    __slots__ = ("coarse", "fine", "local_place", "local_reason")
+
+    def __init__(
+        self,
+        fine: Sequence[Part],
+        coarse: Sequence[Part],
+        local_reason: str,
+        local_place: Place | None,
+    ) -> None:
+        self.fine = fine
+        self.coarse = coarse
+        self.local_reason = local_reason
+        self.local_place = local_place
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether anything can trap here (rule 0 and deliberate gaps have nothing)."""
+        return bool(self.fine or self.coarse)
+
+
+class Names:
+    """Names of encodings, both ways, over the lines `NAME encoding flags` of a table."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._encodings: dict[str, tuple[str, int, str]] | None = None
+        self._by_encoding: dict[int, list[tuple[str, str]]] | None = None
+
+    def find(self, name: str) -> int:
+        """The encoding of a register or instruction; case and a space do not matter.
+
+        Raises `UnknownNameError` with the closest names.
+        """
+        wanted = name.strip().upper().replace(" ", "_")
+        known = self._known()
+        if wanted not in known:
+            raise UnknownNameError("register", name, (entry[0] for entry in known.values()))
+        return known[wanted][1]
+
+    def spelled(self, name: str) -> str | None:
+        """`name` as the catalogue spells it, or None when it has no such name."""
+        entry = self._known().get(name.strip().upper().replace(" ", "_"))
+        return entry and entry[0]
+
+    def of(self, encoding: int, write: bool) -> str:
+        """The name of an encoding for a direction, or an empty text."""
+        if self._by_encoding is None:
+            self._by_encoding = {}
+            for name, number, flags in self._known().values():
+                self._by_encoding.setdefault(number, []).append((name, flags))
+        named = self._by_encoding.get(encoding)
+        if not named:
+            return ""
+        flag = "w" if write else "r"
+        return next((name for name, flags in named if flag in flags), named[0][0])
+
+    def __iter__(self) -> Iterator[tuple[str, int, str]]:
+        """(name, encoding, flags) of every register; flags of r, w and i(nstruction)."""
+        return iter(self._known().values())
+
+    def _known(self) -> dict[str, tuple[str, int, str]]:
+        if self._encodings is None:
+            self._encodings = {}
+            for line in self._text.decode().splitlines():
+                name, encoding, flags = line.split(" ")
+                self._encodings[name.upper()] = name, int(encoding, 16), flags
+        return self._encodings
+
+
+class CompiledTable:
+    """A compiled table; see the module's docstring.
+
+    `data` is the decoded record section, `rule_of` 65,536 rule numbers, `names` and
+    `fields` the catalogue's sections as the file has them. Made by
+    `nvtrap.table.file.unpack`.
+    """
+
+    def __init__(
+        self,
+        data: dict[str, Any],
+        rule_of: memoryview[int],
+        names: bytes,
+        fields: bytes,
+    ) -> None:
+        self._data = data
+        self.rule_of = rule_of
+        self.names = Names(names)
+        self._fields_text = fields
+        self._fields_known: dict[str, Any] | None = None
+        self.name: str = data["name"]
+        self.key: str = data["key"]
+        self.tool: str = data["tool"]
+        self.sources: list[list[Any]] = data["sources"]
+        self.additive: bool = data["additive"]
+        self.fine_by_position: bool = data["fine_by_position"]
+        self.slots: list[str] = data["slots"]
+        self.sanitised: list[int] = data["sanitised"]
+        self.hypervisor: Condition = data["hypervisor"]
+        self.host_el0: Condition = data["host_el0"]
+        self.groups = [Group(*record) for record in data["groups"]]
+        self._rules: dict[int, Rule] = {}
+        self._controls: dict[int, Control] = {}
+        self._parts: dict[int, Part] = {}
+
+    @property
+    def rule_count(self) -> int:
+        """How many rules there are, "no entry" among them."""
+        return len(self._data["rules"])
+
+    @property
+    def control_count(self) -> int:
+        """How many controls, conditions and combos there are."""
+        return len(self._data["controls"])
+
+    def rule(self, number: int) -> Rule:
+        """The rule `number`."""
+        rule = self._rules.get(number)
+        if rule is None:
+            parts, reason, place = self._data["rules"][number]
+            made = [self.part(part) for part in parts]
+            rule = self._rules[number] = Rule(
+                [part for part in made if part.is_fine],
+                [part for part in made if not part.is_fine],
+                reason,
+                None if place is None else self._place(place),
+            )
+        return rule
+
+    def part(self, number: int) -> Part:
+        """The part `number`."""
+        part = self._parts.get(number)
+        if part is None:
+            place, *values = self._data["parts"][number]
+            part = self._parts[number] = Part(self._place(place), *values)
+        return part
+
+    def control(self, number: int) -> Control:
+        """The control `number`."""
+        control = self._controls.get(number)
+        if control is None:
+            place, fields, *values = self._data["controls"][number]
+            uses = [FieldUse(*use) for use in fields]
+            control = self._controls[number] = Control(self._place(place), uses, *values)
+        return control
+
+    def _place(self, place: list[int]) -> Place:
+        return Place(self._data["files"][place[0]], place[1])
+
+    def encoding(self, name: str) -> int:
+        """The encoding that a name, `S3_0_C1_C0_1` or a 5-tuple in text means."""
+        from nvtrap.arch.encoding import parse_encoding
+
+        encoding = parse_encoding(name)
+        return self.names.find(name) if encoding is None else encoding
+
+    def name_of(self, encoding: int, write: bool = False) -> str:
+        """The register's name, or `S3_0_C1_C0_1` where it has none."""
+        from nvtrap.arch.encoding import generic_name
+
+        return self.names.of(encoding, write) or generic_name(encoding)
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        if self._fields_known is None:
+            from json import loads
+
+            self._fields_known = loads(self._fields_text)
+        return self._fields_known
+
+    def field(self, register: str, field: str, value_of: Callable[[str], int]) -> list[list[int]]:
+        """The [lsb, width] pieces of a field in the layout that `value_of(name)` gives.
+
+        Raises `UnknownNameError` for a field the catalogue lacks and `UsageError` for
+        one that does not exist in the current layout.
+        """
+        known: dict[str, Any] = self._fields.get(register, {})
+        spelled = {name.upper(): name for name in known}
+        name = spelled.get(field.upper())
+        if name is None:
+            raise UnknownNameError(
+                "field", f"{register}.{field}", [f"{register}.{f}" for f in known]
+            )
+        for guard, pieces, _ in known[name]:
+            if guard is None or evaluate(guard, value_of):
+                return list(pieces)
+        layouts = " or ".join(f"`{text}`" for _, _, text in known[name])
+        raise UsageError(
+            f"`{register}.{name}` does not exist in this layout", f"it does when {layouts}"
+        )
+
+    def field_names(self, register: str) -> list[str]:
+        """The fields of a register, as the catalogue spells them."""
+        return list(self._fields.get(register, {}))
+
+    def slot(self, name: str) -> int:
+        """The slot of a register or special word; -1 when the table does not read it."""
+        try:
+            return self.slots.index(name)
+        except ValueError:
+            return -1
+
+    def __repr__(self) -> str:
+        return f"table {self.name}"
