@@ -40,7 +40,7 @@ def load(name: str, warn: Callable[[str], None] = _say_nothing) -> Table:
     if folder is not None:
         path = os.path.join(folder, name + SUFFIX)
         if os.path.isfile(path):
-            return unpack(read(path), Table)
+            return unpack(read(path), Table, trusted=True)
         raise UnknownNameError("table", name, table_names())
     from_cache = _cached(f"shipped {name} {rules_root()}", warn)
     if from_cache is not None:
@@ -99,7 +99,7 @@ def _cached(key: str, warn: Callable[[str], None]) -> Table | None:
     if not os.path.isfile(path):
         return None
     try:
-        table = unpack(read(path), Table)
+        table = unpack(read(path), Table, trusted=True)
     except TableError as error:
         warn(f"the cached table `{path}` was made again: {error.message}")
         return None
@@ -115,4 +115,4 @@ def _compile(path: str, key: str) -> Table:
     blob = compiled(path, key=key)
     with suppress(OSError):
         write(_cache_path(key), blob)
-    return unpack(blob, Table)
+    return unpack(blob, Table, trusted=True)

@@ -99,7 +99,7 @@ def _set(values: dict[str, int], setting: nodes.Assign, table: Table) -> None:
 
 def set_field(values: dict[str, int], register: str, field: str, value: int, table: Table) -> None:
     """Set a field of a register in `values`, in the layout that `values` give."""
-    pieces = table.field(register, field, lambda name: values.get(name, 0))
+    pieces = table.fields.pieces(register, field, lambda name: values.get(name, 0))
     width = sum(piece[1] for piece in pieces)
     if value >> width:
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from json import dumps
 from typing import Any
 
 from nvtrap.arch import ENCODINGS
@@ -147,17 +148,18 @@ class Lowering:
     # ---- the catalogue -----------------------------------------------------
 
     def _names(self) -> str:
-        lines = []
+        lines = ["\n"]
         for element in sorted(self._catalogue.elements.values(), key=lambda e: e.encoding):
             flags = "r" * element.readable + "w" * element.writable + "i" * element.is_instruction
             lines.append(f"{element.name} {element.encoding:04x} {flags}\n")
         return "".join(lines)
 
-    def _fields(self) -> dict[str, Any]:
-        return {
-            register: {name: [self._layout(v) for v in found] for name, found in fields.items()}
-            for register, fields in self._catalogue.fields.items()
-        }
+    def _fields(self) -> str:
+        lines = ["\n"]
+        for register, fields in self._catalogue.fields.items():
+            record = {name: [self._layout(v) for v in found] for name, found in fields.items()}
+            lines.append(f"{register} {dumps(record, separators=(',', ':'))}\n")
+        return "".join(lines)
 
     def _layout(self, variant: Variant) -> list[Any]:
         """[guard over register names, pieces, guard's text]."""

@@ -337,7 +337,7 @@ class _Story:
         if not field:
             return True
         try:
-            return self._table.field(register, field, self._register) == pieces
+            return self._table.fields.pieces(register, field, self._register) == pieces
         except ValueError:
             return False
 

@@ -58,8 +58,22 @@ def _piecewise(source: Source, report: Report) -> list[nodes.Statement]:
                     Span(source, start, start),
                 )
                 break
-            _explain(source, start, end, error, report)
+            at = _explain(source, start, end, error, report)
+            statements += _before(source, start, at, report)
     return statements
+
+
+def _before(source: Source, start: int, at: int, report: Report) -> list[nodes.Statement]:
+    """The statements above the line of a syntax error, where they stand by themselves."""
+    from lark.exceptions import UnexpectedInput
+
+    end = source.text.rfind("\n", start, at) + 1
+    if end <= start:
+        return []
+    try:
+        return _run(source, start, end, report)
+    except UnexpectedInput:
+        return []
 
 
 def _pieces(text: str) -> list[tuple[int, int]]:
@@ -94,7 +108,8 @@ def _parser() -> tuple[Lark, Builder]:
     return lark, builder
 
 
-def _explain(source: Source, start: int, end: int, error: UnexpectedInput, report: Report) -> None:
+def _explain(source: Source, start: int, end: int, error: UnexpectedInput, report: Report) -> int:
+    """Report a syntax error; the result is where it is."""
     from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 
     expected: set[str] = set()
@@ -108,7 +123,7 @@ def _explain(source: Source, start: int, end: int, error: UnexpectedInput, repor
             found = f"`{error.token}`"
     elif isinstance(error, UnexpectedCharacters):
         expected = set(error.allowed or ())
-        at, width = int(error.pos_in_stream or start), 1
+        at, width = cast("int", error.pos_in_stream), 1
         found = f"`{source.text[at : at + 1]}`"
     elif isinstance(error, UnexpectedEOF):
         expected = set(error.expected)
@@ -118,6 +133,7 @@ def _explain(source: Source, start: int, end: int, error: UnexpectedInput, repor
         f"expected {_any_of(expected)}, found {found[:90]}",
         Span(source, at, at + width),
     )
+    return at
 
 
 def _any_of(terminals: set[str]) -> str:

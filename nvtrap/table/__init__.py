@@ -10,11 +10,11 @@ from nvtrap.table.model import (
     Control,
     FieldUse,
     Group,
-    Names,
     Part,
     Place,
     Rule,
 )
+from nvtrap.table.names import Fields, Names
 
 __all__ = [
     "ANY",
@@ -23,6 +23,7 @@ __all__ = [
     "CompiledTable",
     "Control",
     "FieldUse",
+    "Fields",
     "Group",
     "Names",
     "Part",

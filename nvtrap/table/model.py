@@ -9,12 +9,11 @@ Nothing is built before it is asked for: records stay as the file has them until
 
 from __future__ import annotations
 
-from nvtrap.errors import UnknownNameError, UsageError
-from nvtrap.table.conditions import evaluate
+from nvtrap.table.names import Fields, Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from nvtrap.table.conditions import Condition
@@ -202,55 +201,6 @@ class Rule:
         return bool(self.fine or self.coarse)
 
 
-class Names:
-    """Names of encodings, both ways, over the lines `NAME encoding flags` of a table."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-        self._encodings: dict[str, tuple[str, int, str]] | None = None
-        self._by_encoding: dict[int, list[tuple[str, str]]] | None = None
-
-    def find(self, name: str) -> int:
-        """The encoding of a register or instruction; case and a space do not matter.
-
-        Raises `UnknownNameError` with the closest names.
-        """
-        wanted = name.strip().upper().replace(" ", "_")
-        known = self._known()
-        if wanted not in known:
-            raise UnknownNameError("register", name, (entry[0] for entry in known.values()))
-        return known[wanted][1]
-
-    def spelled(self, name: str) -> str | None:
-        """`name` as the catalogue spells it, or None when it has no such name."""
-        entry = self._known().get(name.strip().upper().replace(" ", "_"))
-        return entry and entry[0]
-
-    def of(self, encoding: int, write: bool) -> str:
-        """The name of an encoding for a direction, or an empty text."""
-        if self._by_encoding is None:
-            self._by_encoding = {}
-            for name, number, flags in self._known().values():
-                self._by_encoding.setdefault(number, []).append((name, flags))
-        named = self._by_encoding.get(encoding)
-        if not named:
-            return ""
-        flag = "w" if write else "r"
-        return next((name for name, flags in named if flag in flags), named[0][0])
-
-    def __iter__(self) -> Iterator[tuple[str, int, str]]:
-        """(name, encoding, flags) of every register; flags of r, w and i(nstruction)."""
-        return iter(self._known().values())
-
-    def _known(self) -> dict[str, tuple[str, int, str]]:
-        if self._encodings is None:
-            self._encodings = {}
-            for line in self._text.decode().splitlines():
-                name, encoding, flags = line.split(" ")
-                self._encodings[name.upper()] = name, int(encoding, 16), flags
-        return self._encodings
-
-
 class CompiledTable:
     """A compiled table; see the module's docstring.
 
@@ -269,8 +219,7 @@ class CompiledTable:
         self._data = data
         self.rule_of = rule_of
         self.names = Names(names)
-        self._fields_text = fields
-        self._fields_known: dict[str, Any] | None = None
+        self.fields = Fields(fields)
         self.name: str = data["name"]
         self.key: str = data["key"]
         self.tool: str = data["tool"]
@@ -342,39 +291,6 @@ class CompiledTable:
         from nvtrap.arch.encoding import generic_name
 
         return self.names.of(encoding, write) or generic_name(encoding)
-
-    @property
-    def _fields(self) -> dict[str, Any]:
-        if self._fields_known is None:
-            from json import loads
-
-            self._fields_known = loads(self._fields_text)
-        return self._fields_known
-
-    def field(self, register: str, field: str, value_of: Callable[[str], int]) -> list[list[int]]:
-        """The [lsb, width] pieces of a field in the layout that `value_of(name)` gives.
-
-        Raises `UnknownNameError` for a field the catalogue lacks and `UsageError` for
-        one that does not exist in the current layout.
-        """
-        known: dict[str, Any] = self._fields.get(register, {})
-        spelled = {name.upper(): name for name in known}
-        name = spelled.get(field.upper())
-        if name is None:
-            raise UnknownNameError(
-                "field", f"{register}.{field}", [f"{register}.{f}" for f in known]
-            )
-        for guard, pieces, _ in known[name]:
-            if guard is None or evaluate(guard, value_of):
-                return list(pieces)
-        layouts = " or ".join(f"`{text}`" for _, _, text in known[name])
-        raise UsageError(
-            f"`{register}.{name}` does not exist in this layout", f"it does when {layouts}"
-        )
-
-    def field_names(self, register: str) -> list[str]:
-        """The fields of a register, as the catalogue spells them."""
-        return list(self._fields.get(register, {}))
 
     def slot(self, name: str) -> int:
         """The slot of a register or special word; -1 when the table does not read it."""

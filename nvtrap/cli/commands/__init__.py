@@ -1,0 +1,1 @@
+"""The sub-commands, a module each: `EXAMPLES`, `add_arguments(parser)`, `run(arguments)`."""

@@ -1,0 +1,47 @@
+"""`nvtrap conform`: recorded vectors."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from nvtrap import load
+from nvtrap.cli.terminal import progress, show
+from nvtrap.conform import conform, read_lines, size_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from nvtrap.cli.arguments import Parser
+    from nvtrap.engine import Table
+
+EXAMPLES = """\
+  nvtrap conform traps.jsonl.gz
+  nvtrap conform --table mine.trap traps-*.jsonl.gz"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add what `conform` takes."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="vectors, plain or gzipped")
+    parser.table_option(None)
+
+
+def run(arguments: Namespace) -> int:
+    """Run the vectors: a line for each failure, the counts last."""
+    passed = failed = 0
+    for path in arguments.files:
+        lines = progress(read_lines(path), size_of(path))
+        for verdict in conform(lines, partial(_table, arguments.table)):
+            if verdict.problem:
+                failed += 1
+                show([[(f"{path}: {verdict.name}: ", ""), (verdict.problem, "red")]])
+            else:
+                passed += 1
+    style = "bold red" if failed else "bold green"
+    show([[(f"{passed} passed, {failed} failed", style)]])
+    return 1 if failed else 0
+
+
+def _table(chosen: str | None, usual: str) -> Table:
+    return load(chosen or usual, warn=lambda message: print(f"nvtrap: {message}", file=sys.stderr))

@@ -1,0 +1,184 @@
+"""`nvtrap query`: one access."""
+
+from __future__ import annotations
+
+import sys
+
+from nvtrap import Access, State, load
+from nvtrap.arch import generic_name
+from nvtrap.cli.terminal import OUTCOME_STYLES, show, wants_colour
+from nvtrap.errors import UsageError
+from nvtrap.states import StateBuilder, number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from nvtrap.cli.arguments import Parser
+    from nvtrap.cli.terminal import Line
+    from nvtrap.engine import Outcome, Table
+    from nvtrap.engine.explain import Explanation
+
+EXAMPLES = """\
+  nvtrap query REVIDR_EL1 --set HCR_EL2.TID1=1
+  nvtrap query -w S3_0_C1_C0_1 --set HCR_EL2.TACR=1 --el 1 --why
+  nvtrap query 0x6232c4dd --state l1.toml --json"""
+
+EXIT_CODES = {"forward": 0, "local": 3, "undef": 4}
+NO_PART = {
+    "no-entry": "no rule of the table names it",
+    "feature": "the register's feature is absent",
+    "no-el2": "the vCPU has no EL2",
+    "hyp-context": "the access comes from hypervisor context",
+    "none": "no control of its rule is armed",
+}
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add what `query` takes."""
+    add = parser.add_argument
+    add(
+        "register",
+        metavar="REG",
+        help="a name, an encoding such as S3_0_C0_C0_6 or 3,0,0,0,6, or an ESR value",
+    )
+    add("-w", "--write", action="store_true", help="ask about a write (default: a read)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="REG.FIELD=N",
+        help="set a field, or a register with REG=N",
+    )
+    add("--state", metavar="FILE", help="the state as JSON or TOML (`-`: standard input)")
+    add("--el", type=int, choices=(0, 1, 2), metavar="N", help="the EL of the access (default: 1)")
+    add("--no-nv", action="store_true", help="the vCPU has no EL2")
+    add(
+        "--res0",
+        action="append",
+        default=[],
+        metavar="REG=N",
+        help="bits of a register that the vCPU lacks",
+    )
+    add(
+        "--fgu",
+        action="append",
+        default=[],
+        metavar="KEY=N",
+        help="disabled bits of a fine-grained group",
+    )
+    parser.table_option()
+    add("--why", action="store_true", help="every step, every control, and what would change it")
+    add("--json", action="store_true", help="the answer and all of --why as JSON")
+    add("--exit-code", action="store_true", help="exit 0 for forward, 3 for local, 4 for undef")
+
+
+def run(arguments: Namespace) -> int:
+    """Answer the question."""
+    table = load(arguments.table, warn=lambda message: print(f"nvtrap: {message}", file=sys.stderr))
+    access = access_of(arguments.register, arguments.write, table)
+    state = _state(arguments, table)
+    if arguments.json:
+        from json import dumps
+
+        print(dumps(table.explain(state, access).to_json(), indent=2))
+    elif arguments.why:
+        _show_why(table.explain(state, access))
+    else:
+        _show_answer(table, state, access)
+    outcome = table.decide(state, access).outcome
+    return EXIT_CODES[outcome] if arguments.exit_code else 0
+
+
+def access_of(text: str, write: bool, table: Table) -> Access:
+    """The access that the user names; an ESR value brings its own direction."""
+    if text[:2].lower() == "0x" or text.isdigit():
+        access = Access.from_esr(number(text, "an ESR value"))
+        if write and not access.write:
+            raise UsageError(f"ESR value `{text}` reports a read, `--write` asks about a write")
+        return access
+    return Access(table.encoding(text), write)
+
+
+def _state(arguments: Namespace, table: Table) -> State:
+    builder = StateBuilder(table)
+    if arguments.state:
+        builder.read_file(arguments.state)
+    for text in arguments.res0:
+        builder.set_res0(*_assignment(text))
+    for text in arguments.fgu:
+        builder.set_fgu(*_assignment(text))
+    builder.set_all([_assignment(text) for text in arguments.set])
+    if arguments.el is not None:
+        builder.el = arguments.el
+    if arguments.no_nv:
+        builder.nv = False
+    return builder.state()
+
+
+def _assignment(text: str) -> tuple[str, int]:
+    place, equals, value = text.partition("=")
+    if not equals or not place or not value:
+        raise UsageError(f"`{text}` is no setting", "write REG.FIELD=N or REG=N")
+    return place.strip(), number(value.strip(), f"`{place.strip()}`")
+
+
+# ---- the answer -----------------------------------------------------------------
+
+
+def _show_answer(table: Table, state: State, access: Access) -> None:
+    explanation = table.explain(state, access)
+    show([_headline(explanation), *_notes(explanation)])
+
+
+def _headline(explanation: Explanation) -> Line:
+    outcome = explanation.outcome
+    direction = "write" if explanation.write else "read"
+    line: Line = [(f"{direction} {explanation.name}: ", "")]
+    line.append((outcome.outcome, OUTCOME_STYLES[outcome.outcome]))
+    line.append((_because(outcome), ""))
+    if outcome.place is not None:
+        line.append((f"  {outcome.place}", "dim"))
+    return line
+
+
+def _because(outcome: Outcome) -> str:
+    if outcome.control:
+        word = "as disabled by" if outcome.outcome == "undef" else "by"
+        return f" {word} {outcome.control} ({outcome.step})"
+    reason = outcome.reason or NO_PART[outcome.step]
+    return f" ({outcome.step}: {reason})"
+
+
+def _notes(explanation: Explanation) -> list[Line]:
+    names = explanation.not_given
+    if not names:
+        return []
+    verb = "was" if len(names) == 1 else "were"
+    return [
+        [
+            (
+                f"note: {', '.join(names)} {verb} not given and read as 0, the answer hangs on it",
+                "italic",
+            )
+        ]
+    ]
+
+
+# ---- why ------------------------------------------------------------------------
+
+
+def _show_why(explanation: Explanation) -> None:
+    if wants_colour():
+        from nvtrap.cli.trees import why_tree
+
+        show([_headline(explanation)])
+        why_tree(explanation)
+        show(_notes(explanation))
+        return
+    from nvtrap.cli.trees import why_lines
+
+    encoding = generic_name(explanation.encoding)
+    show([_headline(explanation), [(f"encoding {encoding}, state {explanation.state!r}", "")]])
+    show(why_lines(explanation))
+    show(_notes(explanation))

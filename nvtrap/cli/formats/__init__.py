@@ -1,0 +1,1 @@
+"""The formats of findings, a module each: `render(checked)` gives the whole text."""

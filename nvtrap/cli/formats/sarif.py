@@ -1,0 +1,74 @@
+"""Findings as SARIF 2.1.0, as code-scanning services take it."""
+
+from __future__ import annotations
+
+from json import dumps
+from urllib.parse import quote
+
+from nvtrap import __version__
+from nvtrap.cli.formats.record import fingerprint, place
+from nvtrap.lang.findings import CODES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from nvtrap.analysis import Checked
+    from nvtrap.lang.findings import Finding
+    from nvtrap.lang.source import Span
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def render(checked: Checked) -> str:
+    """The whole log: one run."""
+    used = sorted({finding.code for finding in checked.findings})
+    run = {
+        "tool": {
+            "driver": {"name": "nvtrap", "version": __version__, "rules": [_rule(c) for c in used]}
+        },
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, used.index(finding.code)) for finding in checked.findings],
+    }
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(code: str) -> dict[str, Any]:
+    words = CODES[code].name.replace("-", " ")
+    return {
+        "id": code,
+        "name": "".join(word.title() for word in CODES[code].name.split("-")),
+        "shortDescription": {"text": words},
+        "defaultConfiguration": {"level": CODES[code].severity},
+    }
+
+
+def _result(finding: Finding, index: int) -> dict[str, Any]:
+    text = f"{finding.message}\nhelp: {finding.help}" if finding.help else finding.message
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "ruleIndex": index,
+        "level": finding.severity,
+        "message": {"text": text},
+        "locations": [_location(finding.span)],
+        "partialFingerprints": {"nvtrap/v1": fingerprint(finding)},
+    }
+    if finding.labels:
+        result["relatedLocations"] = [
+            {"id": number, "message": {"text": label.text}, **_location(label.span)}
+            for number, label in enumerate(finding.labels, 1)
+        ]
+    return result
+
+
+def _location(span: Span) -> dict[str, Any]:
+    at = place(span)
+    region = {
+        "startLine": at["line"],
+        "startColumn": at["column"],
+        "endLine": at["end_line"],
+        "endColumn": at["end_column"],
+    }
+    uri = quote(at["file"])
+    return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
