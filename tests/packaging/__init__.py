@@ -1,0 +1,1 @@
+"""Building, installing, and the scripts of the checkout."""
