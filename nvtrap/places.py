@@ -37,7 +37,9 @@ def cache_root() -> str:
     """The user's cache of compiled tables (XDG_CACHE_HOME, or ~/.cache)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
-        base = os.path.join(os.path.expanduser("~"), ".cache")
+        home = os.path.expanduser("~")
+        # A user without a home gets a folder that nobody can make, and so no cache.
+        base = os.path.join(home, ".cache") if os.path.isabs(home) else os.devnull
     return os.path.join(base, "nvtrap")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nvtrap.engine import State
 from nvtrap.errors import InputError, UnknownNameError, UsageError
+from nvtrap.inputs import BOM, is_names, parse_json, reason, shown, standard_input
 from nvtrap.table.conditions import spread
 
 TYPE_CHECKING = False
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from nvtrap.engine import Table
 
 MOST_BYTES = 1 << 20
+LEVELS = (0, 1, 2)
 KEYS = ("state", "el", "nv", "res0", "fgu", "features")
 
 
@@ -117,7 +119,7 @@ class StateBuilder:
 
         A register's value is a number, a text such as `"0x10"`, or a mapping of fields.
         """
-        if "state" in record or not any(name[:1].isupper() for name in record):
+        if "state" in record or not any(self._is_register(name) for name in record):
             unknown = [name for name in record if name not in KEYS]
             if unknown:
                 raise UnknownNameError("key", unknown[0], KEYS)
@@ -131,14 +133,18 @@ class StateBuilder:
             self.set_fgu(name, _value(value, f"fgu of `{name}`"))
         self._read_context(record)
 
+    def _is_register(self, name: str) -> bool:
+        """Whether a key means a register, be it a misspelt one, and not a key of `KEYS`."""
+        return name[:1].isupper() or self._table.names.spelled(name) is not None
+
     def _read_context(self, record: Mapping[str, Any]) -> None:
         el, nv = record.get("el", self.el), record.get("nv", self.nv)
-        if not isinstance(el, int) or isinstance(el, bool):
-            raise UsageError(f"`el` is `{el}`, a trap comes from EL 0, 1 or 2")
+        if type(el) is not int or el not in LEVELS:
+            raise UsageError(f"`el` is `{shown(el)}`, a trap comes from EL 0, 1 or 2")
         if not isinstance(nv, bool):
-            raise UsageError(f"`nv` is `{nv}`, it is true or false")
+            raise UsageError(f"`nv` is `{shown(nv)}`, it is true or false")
         features = record.get("features", self.features)
-        if features is not None and not isinstance(features, list):
+        if features is not None and not is_names(features):
             raise UsageError("`features` is a list of names")
         self.el, self.nv, self.features = el, nv, features
 
@@ -147,12 +153,12 @@ class StateBuilder:
 
         Raises `InputError` when the file cannot be read or is neither.
         """
-        text = _read(path)
-        shown = "standard input" if path == "-" else path
+        name = "standard input" if path == "-" else path
+        raw = _read(path, name)
         try:
-            self.read_record(_parse(text, path, shown))
+            self.read_record(_parse(raw))
         except UsageError as error:
-            raise InputError(f"`{shown}`: {error.message}", error.help) from None
+            raise InputError(f"`{name}`: {error.message}", error.help) from None
 
 
 def _settings(registers: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -167,7 +173,7 @@ def _settings(registers: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UsageError(f"`{what}` maps names to values, it is `{str(value)[:40]}`")
+        raise UsageError(f"`{what}` maps names to values, it is `{shown(value)}`")
     return value
 
 
@@ -177,47 +183,32 @@ def _value(value: Any, what: str) -> int:
         return number(value, what)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64:
         return value
-    raise UsageError(f"`{str(value)[:40]}` is no value for {what}", "a value has 64 bits")
+    raise UsageError(f"`{shown(value)}` is no value for {what}", "a value has 64 bits")
 
 
-def _read(path: str) -> str:
-    import sys
-
+def _read(path: str, name: str) -> bytes:
     try:
         if path == "-":
-            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
+            raw = standard_input().read(MOST_BYTES + 1)
         else:
             with open(path, "rb") as file:
                 raw = file.read(MOST_BYTES + 1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"`{path}` cannot be read: {reason}") from None
+        problem = (error.strerror or str(error)).lower()
+        raise InputError(f"`{name}` cannot be read: {problem}") from None
     if len(raw) > MOST_BYTES:
-        raise InputError(f"`{path}` is larger than a state file can be")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"`{path}` is not UTF-8: byte {error.start}") from None
+        raise InputError(f"`{name}` is larger than a state file can be")
+    return raw
 
 
-def _parse(text: str, path: str, shown: str) -> dict[str, Any]:
+def _parse(raw: bytes) -> dict[str, Any]:
     """The mapping in a text: JSON if it begins with a brace, TOML otherwise."""
+    if raw.removeprefix(BOM).lstrip().startswith(b"{"):
+        parsed: dict[str, Any] = parse_json(raw)
+        return parsed
+    from tomllib import loads
+
     try:
-        if text.lstrip().startswith(("{", "[")) and not path.endswith(".toml"):
-            from json import loads
-
-            parsed = loads(text)
-        else:
-            from tomllib import loads as toml_loads
-
-            parsed = toml_loads(text)
+        return loads(raw.removeprefix(BOM).decode())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"`{shown}` is neither JSON nor TOML: {_one_line(error)}") from None
-    if not isinstance(parsed, dict):
-        raise InputError(f"`{shown}` is a list, a state is a mapping of registers")
-    return parsed
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or "it is nested too deeply"
-    return text[:1].lower() + text[1:]
+        raise UsageError(f"this is neither JSON nor TOML: {reason(error)}") from None

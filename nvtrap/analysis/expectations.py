@@ -9,12 +9,14 @@ from nvtrap.engine import Outcome, State, Table
 from nvtrap.errors import UsageError
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Report
-from nvtrap.table.conditions import spread
+from nvtrap.states import StateBuilder
 
 
 def check_expectations(expectations: Iterable[nodes.Expect], table: Table, report: Report) -> None:
     """Report every expectation that the table does not meet, or that makes no sense."""
     for expect in expectations:
+        if report.is_full:
+            return
         try:
             state = state_of(expect, table)
             encoding = table.encoding(_register_text(expect.register))
@@ -66,47 +68,25 @@ def names_of(outcome: Outcome, table: Table) -> set[str]:
 def state_of(expect: nodes.Expect, table: Table) -> State:
     """The state that the settings of an expectation describe.
 
-    Whole registers come first and fields in order after them, so that a field's layout
-    can hang on an earlier setting. Raises `UsageError` for what does not exist or fit.
+    Raises `UsageError` for what does not exist or fit.
     """
-    registers: dict[str, int] = {}
-    res0: dict[str, int] = {}
-    fgu: dict[str, int] = {}
-    nv = True
-    for setting in sorted(expect.settings, key=lambda s: s.member is not None):
+    builder = StateBuilder(table)
+    builder.el = expect.level
+    values = []
+    for setting in expect.settings:
         place = setting.place.text
         if setting.what == "fgu":
             key, mask, bits = _fgu_bits(setting, table)
-            fgu[key] = fgu.get(key, 0) & ~mask | bits
-        elif setting.what == "value" and place == "nv" and setting.member is None:
-            nv = bool(setting.value)
+            builder.set_fgu(key, builder.fgu.get(key, 0) & ~mask | bits)
+        elif setting.what == "res0":
+            builder.set_res0(place, setting.value)
+        elif place == "nv" and setting.member is None:
+            builder.nv = bool(setting.value)
         else:
-            values = res0 if setting.what == "res0" else registers
-            _set(values, setting, table)
-    return State(registers, el=expect.level, nv=nv, res0=res0, fgu=fgu)
-
-
-def _set(values: dict[str, int], setting: nodes.Assign, table: Table) -> None:
-    register = table.names.spelled(setting.place.text)
-    if register is None:
-        table.names.find(setting.place.text)
-        return
-    if setting.member is None:
-        values[register] = setting.value
-        return
-    set_field(values, register, setting.member.text, setting.value, table)
-
-
-def set_field(values: dict[str, int], register: str, field: str, value: int, table: Table) -> None:
-    """Set a field of a register in `values`, in the layout that `values` give."""
-    pieces = table.fields.pieces(register, field, lambda name: values.get(name, 0))
-    width = sum(piece[1] for piece in pieces)
-    if value >> width:
-        raise UsageError(
-            f"`{register}.{field}` has {width} bit{'s' * (width > 1)}, `{value:#x}` does not fit"
-        )
-    mask, bits = spread(value, pieces)
-    values[register] = values.get(register, 0) & ~mask | bits
+            field = "" if setting.member is None else f".{setting.member.text}"
+            values.append((place + field, setting.value))
+    builder.set_all(values)
+    return builder.state()
 
 
 def _fgu_bits(setting: nodes.Assign, table: Table) -> tuple[str, int, int]:

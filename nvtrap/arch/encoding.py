@@ -42,7 +42,12 @@ def operands(encoding: int) -> tuple[int, int, int, int, int]:
 
 
 def generic_name(encoding: int) -> str:
-    """`S3_0_C1_C0_1`, the name every encoding has (DDI 0487, C5.1.2)."""
+    """`S3_0_C1_C0_1`, the name every encoding has (DDI 0487, C5.1.2).
+
+    Empty for the number of an instruction that has no encoding.
+    """
+    if encoding >= ENCODINGS:
+        return ""
     return "S{}_{}_C{}_C{}_{}".format(*operands(encoding))
 
 

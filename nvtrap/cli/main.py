@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from nvtrap import __version__
-from nvtrap.errors import NvtrapError, closest, did_you_mean
+from nvtrap.cli.terminal import say
+from nvtrap.errors import InputError, NvtrapError, UsageError, closest, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +23,16 @@ COMMANDS = {
     "query": "what becomes of one access, by which rule, and why",
     "decide": "outcomes for a stream of traps, JSON Lines in and out",
     "conform": "hold a table against recorded vectors",
+    "search": "from settings to the accesses they forward, and back",
+    "diff": "what two tables do differently, exactly",
+    "cover": "where a table and the architecture disagree",
+    "import": "the text of a kernel's table as a rule file",
     "tables": "the shipped tables",
     "registers": "registers, their encodings and fields",
     "completion": "a completion script for bash, zsh or fish",
 }
+# Where a command's module cannot have its name.
+_MODULES = {"import": "import_"}
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -33,29 +41,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is its exit code (0 fine, 1 findings, 2 failure)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(words)
+        _prepare_output()
+        code = _answer(words)
         sys.stdout.flush()
     except NvtrapError as error:
         complain(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("nvtrap: interrupted", file=sys.stderr)
+        say("nvtrap: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has read enough. Python flushes once more at exit: give it a sink.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever read has read enough
         return PIPE_CLOSED
     except OSError as error:
-        print(f"nvtrap: {_os_error(error)}", file=sys.stderr)
+        _give_up_output()
+        say(f"nvtrap: {_os_error(error)}")
         return 2
     return code
 
 
+def _answer(words: list[str]) -> int:
+    """Run the command; what it had to say before an error comes before the error."""
+    try:
+        return _run(words)
+    except UnicodeEncodeError as error:
+        sys.stdout.flush()
+        raise UsageError(f"`{str(error.object).strip()}` is not text") from None
+    except NvtrapError:
+        sys.stdout.flush()
+        raise
+
+
+def _prepare_output() -> None:
+    """Let standard output take every character, whatever its encoding."""
+    if sys.stdout is None:
+        raise InputError("standard output is closed")
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """Put a sink below standard output, which Python flushes once more at exit."""
+    with suppress(OSError):  # what is no file, such as a test's buffer, has nothing to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def complain(error: NvtrapError) -> None:
     """Print an error and its help to standard error."""
-    print(f"nvtrap: {error.message}", file=sys.stderr)
+    say(f"nvtrap: {error.message}")
     if error.help:
-        print(f"  help: {error.help}", file=sys.stderr)
+        say(f"  help: {error.help}")
 
 
 def _os_error(error: OSError) -> str:
@@ -65,8 +101,8 @@ def _os_error(error: OSError) -> str:
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        if words[1:] and words[1] in COMMANDS:
-            return _command(words[1], ["--help"])
+        if words[:1] == ["help"] and words[1:]:
+            return _run([words[1], "--help"])
         print(_overview())
         return 0
     if words[0] in ("-V", "--version"):
@@ -79,15 +115,24 @@ def _run(words: list[str]) -> int:
     return _command(words[0], words[1:])
 
 
+def module_of(command: str) -> str:
+    """The name of the module of a command."""
+    return f"nvtrap.cli.commands.{_MODULES.get(command, command)}"
+
+
 def _command(name: str, words: list[str]) -> int:
     from importlib import import_module
 
     from nvtrap.cli.arguments import Parser
 
-    module = import_module(f"nvtrap.cli.commands.{name}")
+    module = import_module(module_of(name))
     parser = Parser(f"nvtrap {name}", COMMANDS[name], module.EXAMPLES)
     module.add_arguments(parser)
-    result: int = module.run(parser.parse_args(words))
+    try:
+        arguments = parser.read(words)
+    except SystemExit:  # how argparse ends when it has shown the help
+        return 0
+    result: int = module.run(arguments)
     return result
 
 
@@ -96,7 +141,7 @@ def _overview() -> str:
     lines = [f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: nvtrap COMMAND [ARGUMENT …]",
+            "usage: nvtrap COMMAND [ARGUMENT ...]",
             "",
             "Which system-register traps does a nested hypervisor want?",
             "",

@@ -7,7 +7,9 @@ standard output is a terminal that wants colour.
 from __future__ import annotations
 
 import os
+import re
 import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 Line = list[tuple[str, str]]
 
+# Control characters, half characters, and those that turn the direction of writing: from
+# a rule file or a vector they could move the cursor or hide what is said.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 OUTCOME_STYLES = {"forward": "bold green", "local": "bold yellow", "undef": "bold red"}
 
 
@@ -34,45 +39,78 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
+def plain(text: str) -> str:
+    """The text as one line that does nothing to a terminal."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def say(message: str) -> None:
+    """A line on standard error, if there is one that takes it."""
+    if sys.stderr is None:
+        return
+    with suppress(OSError):
+        print(plain(message), file=sys.stderr)
+
+
+def warn(message: str) -> None:
+    """Say what the user should know although the work goes on."""
+    say(f"nvtrap: {message}")
+
+
 def show(lines: Iterable[Line]) -> None:
     """Print lines, painted if standard output is a terminal."""
     if not wants_colour():
         for line in lines:
-            print("".join(text for text, _ in line))
+            print(plain("".join(text for text, _ in line)))
         return
     from rich.text import Text
 
     painter = console()
     for line in lines:
-        painter.print(Text.assemble(*line))
+        painter.print(Text.assemble(*((plain(text), style) for text, style in line)))
 
 
 def show_table(headings: list[str], rows: list[list[str]]) -> None:
-    """Print columns: a rich table on a terminal, aligned text in a pipe."""
-    if wants_colour():
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-
-        table = Table(*headings, box=SIMPLE_HEAD, header_style="bold")
-        for row in rows:
-            table.add_row(*row)
-        console().print(table)
-        return
+    """Print columns: a rich table on a terminal with room for it, else aligned text."""
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    if wants_colour() and _draw_table(headings, rows, sum(widths) + 3 * len(widths) + 1):
+        return
     for row in [headings, *rows]:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
         print("  ".join(cells).rstrip())
 
 
+def _draw_table(headings: list[str], rows: list[list[str]], width: int) -> bool:
+    """Draw a rich table of that width, unless it would have to cut what it shows."""
+    painter = console()
+    if painter.width < width:
+        return False
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(*headings, box=SIMPLE_HEAD, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    painter.print(table)
+    return True
+
+
 def progress(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The lines, with a bar on standard error while it takes long and someone watches."""
-    if not sys.stderr.isatty():
+    """The lines, with a bar on standard error while it takes long and someone watches.
+
+    Nobody needs it who watches the answers themselves, and both would share the screen.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or sys.stdout.isatty():
         yield from lines
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Rich would send what is printed meanwhile to the bar's terminal, wherever it belongs.
+    painter = Console(stderr=True)
+    with Progress(
+        console=painter, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
         task = bar.add_task("", total=size or None)
         for line in lines:
             yield line

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from nvtrap.cli.terminal import console
+from nvtrap.arch import generic_name
+from nvtrap.cli.terminal import console, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rich.text import Text
     from rich.tree import Tree
 
     from nvtrap.cli.terminal import Line
@@ -14,12 +16,18 @@ if TYPE_CHECKING:
 
 def why_lines(explanation: Explanation) -> list[Line]:
     """The steps, two spaces deeper for parts, and again for the members of combos."""
-    lines: list[Line] = []
+    lines: list[Line] = [[(_question(explanation), "")]]
     for step in explanation.steps:
         lines.append([("  ", ""), *_step(step)])
         for reason in step.reasons:
             _add_lines(lines, reason, "    ")
     return lines
+
+
+def _question(explanation: Explanation) -> str:
+    encoding = generic_name(explanation.encoding)
+    state = f"state {explanation.state!r}"
+    return f"encoding {encoding}, {state}" if encoding else state
 
 
 def _add_lines(lines: list[Line], reason: Reason, indent: str) -> None:
@@ -33,23 +41,27 @@ def why_tree(explanation: Explanation) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
-    top = Tree(Text(repr(explanation.state), style="dim"), guide_style="dim")
+    top = Tree(Text(_question(explanation), style="dim"), guide_style="dim")
     for step in explanation.steps:
-        branch = top.add(Text.assemble(*_step(step)))
+        branch = top.add(_text(_step(step)))
         for reason in step.reasons:
             _add_branch(branch, reason)
-    console().print(top)
+    console().print(top, soft_wrap=False)  # folded lines keep their guides, none is cut
 
 
 def _add_branch(branch: Tree, reason: Reason) -> None:
-    from rich.text import Text
-
     first, *rest = _reason(reason)
-    below = branch.add(Text.assemble(*first))
+    below = branch.add(_text(first))
     for line in rest:
-        below.add(Text.assemble(*line))
+        below.add(_text(line))
     for member in reason.members:
         _add_branch(below, member)
+
+
+def _text(line: Line) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*((plain(text), style) for text, style in line))
 
 
 def _step(step: Step) -> Line:

@@ -9,11 +9,12 @@ from nvtrap.compile.compiler import (
     compile_text,
     compiled,
 )
-from nvtrap.compile.program import Loader, find_table, table_files
+from nvtrap.compile.program import Loader, Snapshot, find_table, table_files
 
 __all__ = [
     "Compilation",
     "Loader",
+    "Snapshot",
     "compile_path",
     "compile_program",
     "compile_text",

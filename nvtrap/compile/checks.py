@@ -63,7 +63,8 @@ def check_limits(
     table: nodes.Table, entries: dict[int, Entry], controls: Controls, report: Report
 ) -> None:
     """What the table's word numbers must fit the bits it has for that."""
-    filters = {str(part.guard) for entry in entries.values() for part in entry.fine}
+    parts = {id(part): part for entry in entries.values() for part in entry.fine}
+    filters = {str(part.guard) for part in parts.values()}
     counts = {
         "controls": len(controls.controls),
         "groups": len(controls.groups),

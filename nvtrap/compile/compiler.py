@@ -12,7 +12,7 @@ from nvtrap.compile import checks
 from nvtrap.compile import controls as controls_of
 from nvtrap.compile.expressions import Resolver, Slots
 from nvtrap.compile.lower import Lowering
-from nvtrap.compile.program import Loader, Program
+from nvtrap.compile.program import Loader, Program, Snapshot
 from nvtrap.compile.rules import Rules
 from nvtrap.errors import RulesError
 from nvtrap.lang import nodes
@@ -68,7 +68,7 @@ def compile_program(program: Program, key: str = "", *, to_ship: bool = False) -
     polarities = checks.check_polarities(rules.entries, controls, report)
     checks.check_limits(table, rules.entries, controls, report)
     is_table = any(isinstance(statement, nodes.Table) for statement in statements)
-    if is_table:
+    if is_table and not report.has_errors:
         checks.check_unused(controls, report)
     tool = __version__ if to_ship else tool_stamp()
     settings = {**_settings(table, resolver), "key": key, "tool": tool}
@@ -84,13 +84,15 @@ def compile_program(program: Program, key: str = "", *, to_ship: bool = False) -
     return Compilation(tuple(report.findings), name, blob, expectations)
 
 
-def compiled(path: str, key: str = "", *, to_ship: bool = False) -> bytes:
+def compiled(
+    path: str, key: str = "", *, to_ship: bool = False, snapshot: Snapshot | None = None
+) -> bytes:
     """The table file that the rules at `path` compile to; `key` as in `compile_program`.
 
-    A table `to_ship` names no paths of the machine that built it. Raises `RulesError`
-    when the rules have errors.
+    A table `to_ship` names no paths of the machine that built it; rules of a `snapshot`
+    are those of another time. Raises `RulesError` when the rules have errors.
     """
-    result = compile_program(Loader().load(path), key, to_ship=to_ship)
+    result = compile_program(Loader(snapshot=snapshot).load(path), key, to_ship=to_ship)
     errors = [finding for finding in result.findings if finding.is_error]
     if errors:
         first = errors[0]
@@ -101,13 +103,14 @@ def compiled(path: str, key: str = "", *, to_ship: bool = False) -> bytes:
 
 def _settings(table: nodes.Table, resolver: Resolver) -> dict[str, Any]:
     hypervisor, host_el0 = (
-        FALSE if expr is None else resolver.resolve(expr).condition
+        FALSE if expr is None else resolver.of_state(expr)
         for expr in (table.hypervisor, table.host_el0)
     )
     return {
         "name": table.name.text,
         "additive": table.additive,
         "fine_by_position": table.fine_by_position,
+        "disarm": not table.absent_read_as_zero,
         "hypervisor": hypervisor,
         "host_el0": host_el0,
     }
@@ -134,11 +137,13 @@ def _table(statements: Sequence[nodes.Statement], program: Program, report: Repo
 def _check_predicates(statements: Sequence[nodes.Statement], resolver: Resolver) -> None:
     """Resolve what features, registers and fields depend on, for the sake of the findings."""
     for statement in statements:
-        if isinstance(statement, nodes.Feature) and statement.when is not None:
-            resolver.resolve(statement.when)
+        if isinstance(statement, nodes.Feature):
+            resolver.when(statement.when)
         elif isinstance(statement, nodes.Register):
             if statement.requires is not None:
                 resolver.when(statement.requires.when)
+            for layout in statement.layouts:
+                resolver.when(layout.when)
             layouts = [field for layout in statement.layouts for field in layout.fields]
             for written in (*statement.fields, *layouts):
                 if written.requires is not None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from nvtrap.compile.catalogue import Catalogue, Variant, twice
 from nvtrap.compile.expressions import UNRESOLVED, Resolved, Resolver, Slots, joined_text
-from nvtrap.errors import closest, did_you_mean
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Report
 from nvtrap.lang.source import Span
 from nvtrap.table import ANY, READ, WRITE
 
 DIRECTIONS = {"read": READ, "write": WRITE, "any": ANY}
+MOST_MEMBERS = 64
+# How far a combo inside a combo is followed to tell a cycle.
+MOST_STEPS = 100
 
 
 @dataclass(slots=True)
@@ -59,8 +61,10 @@ class Controls:
         """The number of the control `path`; an unknown one is reported."""
         number = self.numbers.get(path.text)
         if number is None:
-            close = did_you_mean(closest(path.text, self.numbers))
-            report.add("NV012", f"unknown control `{path.text}`", path.span, close)
+            help = report.suggest(path.text, self.numbers) or (
+                f"say what it is: `control {path.text} traps any when …`"
+            )
+            report.add("NV012", f"unknown control `{path.text}`", path.span, help)
         return number
 
     def use(self, number: int) -> None:
@@ -74,8 +78,8 @@ class Controls:
         """The group `name`; an unknown one is reported."""
         group = self.groups.get(name.text)
         if group is None:
-            close = did_you_mean(closest(name.text, self.groups))
-            report.add("NV013", f"unknown fine-grained group `{name.text}`", name.span, close)
+            help = report.suggest(name.text, self.groups)
+            report.add("NV013", f"unknown fine-grained group `{name.text}`", name.span, help)
         return group
 
 
@@ -150,12 +154,17 @@ def _add_combo(
     made: Controls, combo: nodes.Combo, names: dict[str, nodes.Combo], report: Report
 ) -> None:
     members = []
-    for member in combo.members:
+    if len(combo.members) > MOST_MEMBERS:
+        text = f"a combo has at most {MOST_MEMBERS} members"
+        report.add("NV006", text, combo.path.span)
+    for member in combo.members[:MOST_MEMBERS]:
         if member.text in names:
             _report_nested(combo, member, names, report)
             continue
         number = made.find(member, report)
-        if number is not None:
+        if number in members:
+            report.add("NV032", f"`{member.text}` is a member twice", member.span)
+        elif number is not None:
             members.append(number)
     directions = 0
     for number in members:
@@ -181,7 +190,7 @@ def _report_nested(
     if _reaches(member.text, combo.path.text, names):
         report.add("NV034", f"combo `{combo.path.text}` contains itself", member.span)
         return
-    inner = " | ".join(path.text for path in names[member.text].members)
+    inner = " | ".join(path.text for path in names[member.text].members[:MOST_MEMBERS])
     report.add(
         "NV033",
         f"combo `{combo.path.text}` contains the combo `{member.text}`",
@@ -193,13 +202,13 @@ def _report_nested(
 def _reaches(start: str, goal: str, names: dict[str, nodes.Combo]) -> bool:
     seen: set[str] = set()
     todo = [start]
-    while todo:
+    while todo and len(seen) < MOST_STEPS:
         name = todo.pop()
         if name == goal:
             return True
         if name in names and name not in seen:
             seen.add(name)
-            todo += [member.text for member in names[name].members]
+            todo += [member.text for member in names[name].members[:MOST_MEMBERS]]
     return False
 
 

@@ -8,13 +8,11 @@ way it is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from nvtrap.compile.catalogue import Catalogue, Variant
-from nvtrap.errors import closest, did_you_mean
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Report
 from nvtrap.table.conditions import (
@@ -31,9 +29,15 @@ from nvtrap.table.conditions import (
 )
 
 MOST_LAYOUTS = 64
+MOST_COMPARISONS = 1 << 17
+MOST_IN_ONE = 1 << 10
+# Python nests brackets 200 deep, and the engine makes Python of conditions.
+DEEPEST = 96
+DEEPEST_CONTEXT = 8
 FLAGS = (*SPECIAL[1:], "access.read")
 
 Chosen = dict[tuple[str, str], Variant]
+Found = dict[tuple[str, str], list[Variant]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,19 @@ class Resolver:
         self._slots = slots
         self._report = report
         self._disarm = disarm
+        self._contexts: dict[str, Resolved] = {}
+        self._open: list[str] = []
+        self._whens: dict[int, Condition] = {}
+        self._sizes: dict[int, int] = {}
+        self._compared = 0
 
     def resolve(self, expr: nodes.Expr) -> Resolved:
         """The condition that `expr` means; what is unknown is reported and never holds."""
         found = self._fields(expr)
-        if found is None:
+        if found is None or not self._is_affordable(expr, found):
             return UNRESOLVED
         moving = {key: variants for key, variants in found.items() if len(variants) > 1}
         fixed = {key: variants[0] for key, variants in found.items() if len(variants) == 1}
-        if _product_size(moving) > MOST_LAYOUTS:
-            self._report.add("NV003", "too many layouts at once in one expression", expr.span)
-            return UNRESOLVED
         cases = []
         uses: dict[str, tuple[str, int, list[list[int]]]] = {}
         for picks in product(*moving.values()):
@@ -95,25 +101,107 @@ class Resolver:
                 name = f"{register}.{field}"
                 pieces = [list(piece) for piece in variant.pieces]
                 uses.setdefault(f"{name}{pieces}", (name, self._slots.number(register), pieces))
-        for name, slot, pieces in self._whole(expr):
-            uses.setdefault(name, (name, slot, pieces))
-        return Resolved(disjunction(cases), tuple(uses.values()))
+        for name, slot, pieces in (*self._whole(expr), *self._in_contexts(expr)):
+            uses.setdefault(f"{name}{pieces}", (name, slot, pieces))
+        condition = disjunction(cases)
+        if _depth(condition) > DEEPEST:
+            text = f"with its contexts this is nested more than {DEEPEST} deep"
+            self._report.add("NV003", text, expr.span)
+            return UNRESOLVED
+        return Resolved(condition, tuple(uses.values()))
 
-    def when(self, requires: nodes.Expr | None) -> Condition:
-        """The condition that a feature expression means; none always holds."""
-        return TRUE if requires is None else self.resolve(requires).condition
+    def of_state(self, expr: nodes.Expr) -> Condition:
+        """The condition of a hypervisor context, which no single access can decide."""
+        words = ("access.index", "access.read", WRITE, "context.hypervisor", "context.host_EL0")
+        help = "a context hangs on the state alone"
+        return FALSE if self._says(expr, words, help) else self.resolve(expr).condition
+
+    def when(self, expr: nodes.Expr | None) -> Condition:
+        """The condition that a layout or a feature hangs on; none always holds.
+
+        It is about bits as they stand, whether or not their own feature is there. They
+        must not move with a layout, or one layout could hang on the other.
+        """
+        if expr is None:
+            return TRUE
+        if id(expr) not in self._whens:
+            self._whens[id(expr)] = self._settled(expr)
+        return self._whens[id(expr)]
+
+    def _settled(self, expr: nodes.Expr) -> Condition:
+        words = (EL, "access.index", "access.read", *SPECIAL[1:])
+        found = self._fields(expr)
+        if found is None or self._says(expr, words, "write registers and features alone here"):
+            return FALSE
+        for (register, field), variants in found.items():
+            if variants[0].guard is not None:
+                text = f"`{register}.{field}` has layouts itself, nothing else can hang on it"
+                self._report.add("NV026", text, expr.span)
+                return FALSE
+        if not self._is_affordable(expr, {}):
+            return FALSE
+        return self._lower(expr, {key: variants[0] for key, variants in found.items()})
 
     def _guard(self, variant: Variant) -> Condition:
-        parts = [] if variant.guard is None else [self.resolve(variant.guard).condition]
+        parts = [self.when(variant.guard)]
         if self._disarm:
             parts.append(self.when(variant.requires))
         return conjunction(parts)
 
+    def _says(self, expr: nodes.Expr, words: Sequence[str], help: str) -> bool:
+        """Whether the expression has one of the words, which mean nothing there; reported."""
+        said = [(flag.text, flag.span) for flag in _flags(expr)]
+        said += [(term.span.text, term.span) for term in _terms(expr)]
+        for text, span in said:
+            if text in words:
+                self._report.add("NV016", f"`{text}` means nothing here", span, help)
+                return True
+        return False
+
+    # ---- bounds ------------------------------------------------------------
+
+    def _is_affordable(self, expr: nodes.Expr, found: Found) -> bool:
+        """Whether the table may grow by what the expression becomes; reported if not."""
+        cases = 1
+        size = self._size(expr)
+        for variants in found.values():
+            cases *= len(variants)
+            if cases > MOST_LAYOUTS:
+                text = f"the fields of this expression have more than {MOST_LAYOUTS} layouts"
+                self._report.add("NV006", text, expr.span)
+                return False
+            for variant in variants:
+                size += self._size(variant.guard)
+                size += self._size(variant.requires) if self._disarm else 0
+        if cases * size > MOST_IN_ONE:
+            text = f"this makes more than {MOST_IN_ONE} comparisons, layouts counted"
+            self._report.add("NV006", text, expr.span)
+            return False
+        self._compared += cases * size
+        if self._compared > MOST_COMPARISONS:
+            text = f"the expressions up to here make more than {MOST_COMPARISONS} comparisons"
+            self._report.add("NV006", text, expr.span)
+            return False
+        return True
+
+    def _size(self, expr: nodes.Expr | None) -> int:
+        """How many comparisons an expression becomes in one layout."""
+        if expr is None:
+            return 0
+        if id(expr) not in self._sizes:
+            flags = list(_flags(expr))
+            inner = sum(self._compares(flag) for flag in flags)
+            self._sizes[id(expr)] = inner + len(flags) + sum(1 for _ in _terms(expr)) // 2
+        return self._sizes[id(expr)]
+
+    def _compares(self, flag: nodes.Flag) -> int:
+        return _comparisons(self._context(flag).condition) if self._is_context(flag) else 0
+
     # ---- what an expression names ------------------------------------------
 
-    def _fields(self, expr: nodes.Expr) -> dict[tuple[str, str], list[Variant]] | None:
+    def _fields(self, expr: nodes.Expr) -> Found | None:
         """The fields named, with their variants; None when something is unknown."""
-        found: dict[tuple[str, str], list[Variant]] = {}
+        found: Found = {}
         sound = True
         for term in _terms(expr):
             if isinstance(term, nodes.Fields) and not _is_index(term):
@@ -142,18 +230,47 @@ class Resolver:
         return False
 
     def _check_flag(self, flag: nodes.Flag) -> bool:
-        known = [*FLAGS, *self._catalogue.features]
-        if flag.text in known:
+        if flag.text in FLAGS or flag.text in self._catalogue.features:
             return True
-        close = closest(flag.text, known)
+        if self._is_context(flag):
+            return self._context(flag) is not UNRESOLVED
+        contexts = (f"context.{name}" for name in self._catalogue.contexts)
+        help = self._report.suggest(flag.text, (*FLAGS, *contexts, *self._catalogue.features))
         if flag.text.startswith("FEAT_"):
             message, code = f"unknown feature `{flag.text}`", "NV014"
         elif flag.text.partition(".")[0] in self._catalogue.elements:
-            message, code = f"`{flag.text}` is a number, compare it with one", "NV016"
+            message, code = f"`{flag.text}` is a number, not something that holds", "NV016"
+            help = f"compare it: `{flag.text} == 1`"
         else:
             message, code = f"`{flag.text}` is nothing that holds or not", "NV016"
-        self._report.add(code, message, flag.span, did_you_mean(close))
+        self._report.add(code, message, flag.span, help)
         return False
+
+    def _is_context(self, flag: nodes.Flag) -> bool:
+        word, _, name = flag.text.partition(".")
+        return word == "context" and name in self._catalogue.contexts
+
+    def _context(self, flag: nodes.Flag) -> Resolved:
+        """What a named context means; one that hangs on itself is reported."""
+        name = flag.text.partition(".")[2]
+        if name in self._open:
+            self._report.add("NV034", f"context `{name}` hangs on itself", flag.span)
+            return UNRESOLVED
+        if name not in self._contexts:
+            if len(self._open) == DEEPEST_CONTEXT:
+                text = f"contexts are nested more than {DEEPEST_CONTEXT} deep"
+                self._report.add("NV003", text, flag.span)
+                return UNRESOLVED
+            self._open.append(name)
+            self._contexts[name] = self.resolve(self._catalogue.contexts[name].when)
+            self._open.pop()
+        return self._contexts[name]
+
+    def _in_contexts(self, expr: nodes.Expr) -> Iterator[tuple[str, int, list[list[int]]]]:
+        """What the named contexts of an expression read."""
+        for flag in _flags(expr):
+            if self._is_context(flag):
+                yield from self._context(flag).fields
 
     def _whole(self, expr: nodes.Expr) -> Iterator[tuple[str, int, list[list[int]]]]:
         """The registers and raw bits an expression reads without a field's name."""
@@ -176,6 +293,8 @@ class Resolver:
         if isinstance(expr, nodes.Flag):
             if expr.text == "access.read":
                 return negation(holds(self._slots.number(WRITE)))
+            if self._is_context(expr):
+                return self._context(expr).condition
             return holds(self._slots.number(expr.text))
         left, left_width = self._term(expr.left, chosen)
         right, right_width = self._term(expr.right, chosen)
@@ -198,13 +317,17 @@ class Resolver:
         register = term.register.text
         variants = [chosen[register, field.text] for field in term.fields]
         pieces = [list(piece) for variant in variants for piece in variant.pieces]
-        return ["f", self._slots.number(register), pieces], sum(v.width for v in variants)
+        width = sum(variant.width for variant in variants)
+        if sum(variant.mask.bit_count() for variant in variants) != _union(variants).bit_count():
+            text = f"`{term.span.one_line}` has a bit twice"
+            self._report.add("NV026", text, term.span)
+        return ["f", self._slots.number(register), pieces], width
 
     def _check_fits(self, term: nodes.Term, width: int) -> None:
         if isinstance(term, nodes.Number) and term.value >> width:
             self._report.add(
                 "NV020",
-                f"{term.span.text} does not fit {width} bit" + "s" * (width > 1),
+                f"`{term.span.text}` does not fit {width} bit" + "s" * (width > 1),
                 term.span,
                 f"the largest value is {(1 << width) - 1:#x}",
             )
@@ -212,22 +335,30 @@ class Resolver:
 
 def joined_text(expr: nodes.Expr) -> str:
     """The expression as it was written, on one line."""
-    return " ".join(expr.span.text.split())
+    return expr.span.one_line
 
 
 def _distinct(parts: list[Condition]) -> list[Condition]:
-    kept: list[Condition] = []
-    for part in parts:
-        if part not in kept:
-            kept.append(part)
-    return kept
+    return list({str(part): part for part in parts}.values())
 
 
-def _product_size(choices: dict[Any, list[Variant]]) -> int:
-    size = 1
-    for variants in choices.values():
-        size *= len(variants)
-    return size
+def _union(variants: list[Variant]) -> int:
+    mask = 0
+    for variant in variants:
+        mask |= variant.mask
+    return mask
+
+
+def _depth(condition: Condition) -> int:
+    if condition[0] in ("and", "or", "not"):
+        return 1 + max(map(_depth, condition[1:]))
+    return 1
+
+
+def _comparisons(condition: Condition) -> int:
+    if condition[0] in ("and", "or", "not"):
+        return sum(map(_comparisons, condition[1:]))
+    return 1
 
 
 def _is_index(term: nodes.Fields) -> bool:

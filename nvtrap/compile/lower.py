@@ -12,6 +12,7 @@ from nvtrap.compile.catalogue import Catalogue, Variant
 from nvtrap.compile.controls import Control, Controls, Group, bit_of
 from nvtrap.compile.expressions import Resolver, Slots, joined_text
 from nvtrap.compile.rules import Entry, Part
+from nvtrap.lang import nodes
 from nvtrap.lang.findings import Report
 from nvtrap.lang.source import Span
 from nvtrap.table.conditions import Condition
@@ -32,9 +33,12 @@ class Lowering:
         self._layouts = Resolver(catalogue, self._layout_slots, Report(), disarm=False)
         self._files: dict[str, int] = {}
         self._parts: dict[tuple[object, ...], int] = {}
+        self._numbers: dict[int, int] = {}
+        self._sides: dict[str, dict[int, str]] = {}
+        self._conditions: dict[int, Condition] = {}
         self._part_records: list[list[Any]] = []
         self._rules: dict[object, int] = {(): 0}
-        self._rule_records: list[list[Any]] = [[[], "", None]]
+        self._rule_records: list[list[Any]] = [[[], "", None, None]]
 
     def blob(
         self,
@@ -57,10 +61,11 @@ class Lowering:
             "files": list(self._files),
             "sources": sources,
         }
-        return pack(data, rule_of, self._names(), self._fields())
+        return pack(data, rule_of, self._names(), self._fields(), self._features())
 
     def _index(self, entries: dict[int, Entry]) -> memoryview[int]:
-        rule_of = array("H", bytes(2 * ENCODINGS))
+        size = max([ENCODINGS, *(encoding + 1 for encoding in self._catalogue.by_encoding)])
+        rule_of = array("H", bytes(2 * size))
         for encoding in sorted(entries):
             rule_of[encoding] = self._rule(entries[encoding])
         return memoryview(rule_of)
@@ -68,8 +73,9 @@ class Lowering:
     def _rule(self, entry: Entry) -> int:
         parts = tuple(self._part(part) for part in (*entry.fine, *entry.coarse))
         local = entry.local
-        key = (parts, local.span if local else None)
-        if not parts and local is None:
+        memory = entry.memory
+        key = (parts, local.span if local else None, memory[0].span if memory else None)
+        if not parts and local is None and memory is None:
             return 0
         number = self._rules.get(key)
         if number is None:
@@ -79,12 +85,19 @@ class Lowering:
                     list(parts),
                     local.reason if local else "",
                     self._place(local.span) if local else None,
+                    [memory[0].offset, memory[1]] if memory else None,
                 ]
             )
         return number
 
     def _part(self, part: Part) -> int:
-        key = (*part.key(), part.span)
+        """The number of a part; most are shared by many encodings."""
+        if id(part) not in self._numbers:
+            self._numbers[id(part)] = self._new_part(part)
+        return self._numbers[id(part)]
+
+    def _new_part(self, part: Part) -> int:
+        key = (*part.key(), part.index, part.span)
         number = self._parts.get(key)
         if number is None:
             number = self._parts[key] = len(self._part_records)
@@ -134,12 +147,13 @@ class Lowering:
         ]
 
     def _side_bits(self, register: str) -> dict[int, str]:
-        found = {}
-        for name, variants in self._catalogue.fields.get(register, {}).items():
-            bit = bit_of(variants[0])
-            if bit is not None:
-                found[bit] = name
-        return found
+        if register not in self._sides:
+            found = self._sides[register] = {}
+            for name, variants in self._catalogue.fields.get(register, {}).items():
+                bit = bit_of(variants[0])
+                if bit is not None:
+                    found[bit] = name
+        return self._sides[register]
 
     def _place(self, span: Span) -> list[int]:
         display = span.source.display
@@ -161,13 +175,61 @@ class Lowering:
             lines.append(f"{register} {dumps(record, separators=(',', ':'))}\n")
         return "".join(lines)
 
+    def _features(self) -> str:
+        """What features mean: predicates, profiles, and what is not there without them."""
+        catalogue = self._catalogue
+        record = {
+            "predicates": {
+                name: None if feature.when is None else self._condition(feature.when)
+                for name, feature in catalogue.features.items()
+            },
+            "profiles": {
+                name: [member.text for member in profile.members]
+                for name, profile in catalogue.profiles.items()
+            },
+            "fields": {
+                register: absent
+                for register in catalogue.fields
+                if (absent := self._absent_fields(register))
+            },
+            "registers": self._absent_registers(),
+        }
+        return dumps(record, separators=(",", ":"))
+
+    def _absent_fields(self, register: str) -> list[list[Any]]:
+        """[condition on features, mask, how its bits read without them] of each field."""
+        found: dict[str, list[Any]] = {}
+        for variants in self._catalogue.fields[register].values():
+            for variant in variants:
+                if variant.requires is not None:
+                    mask = sum(((1 << width) - 1) << lsb for lsb, width in variant.pieces)
+                    condition = self._condition(variant.requires)
+                    entry = found.setdefault(str((condition, variant.absent)), [condition, 0, 0])
+                    entry[1] |= mask
+                    entry[2] |= mask * variant.absent
+        return list(found.values())
+
+    def _absent_registers(self) -> list[list[Any]]:
+        """[condition on features, encodings that are undefined without them]."""
+        found: dict[str, list[Any]] = {}
+        for element in self._catalogue.elements.values():
+            if element.requires is not None:
+                condition = self._condition(element.requires)
+                found.setdefault(str(condition), [condition, []])[1].append(element.encoding)
+        return list(found.values())
+
+    def _condition(self, expr: nodes.Expr) -> Condition:
+        """A condition over names of registers and features, for what is outside the table."""
+        if id(expr) not in self._conditions:
+            self._conditions[id(expr)] = self._named(self._layouts.when(expr))
+        return self._conditions[id(expr)]
+
     def _layout(self, variant: Variant) -> list[Any]:
         """[guard over register names, pieces, guard's text]."""
         pieces = [list(piece) for piece in variant.pieces]
         if variant.guard is None:
             return [None, pieces, ""]
-        guard = self._layouts.resolve(variant.guard).condition
-        return [self._named(guard), pieces, joined_text(variant.guard)]
+        return [self._condition(variant.guard), pieces, joined_text(variant.guard)]
 
     def _named(self, condition: Condition) -> Condition:
         """The condition with names in place of slot numbers."""

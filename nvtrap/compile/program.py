@@ -11,16 +11,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nvtrap.errors import closest, did_you_mean
 from nvtrap.lang import nodes, parse
 from nvtrap.lang.findings import Finding, Report
-from nvtrap.lang.source import Source, Span
+from nvtrap.lang.source import Source, Span, one_line_end
 from nvtrap.places import display_path, rules_root
 
 SUFFIX = ".trap"
 MOST_BYTES = 1 << 20
 MOST_BYTES_IN_ALL = 8 << 20
 MOST_FILES = 256
+MOST_USES = 4096
+LONGEST_PATH = 1024
 DEEPEST = 32
 
 
@@ -42,17 +43,40 @@ class Program:
         return [statement for file in self.files for statement in file.statements]
 
 
-class Loader:
-    """Reads and parses files; each file is parsed once however many programs use it."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Rule files unpacked elsewhere: below `folder`, told of as `prefix` and what follows.
 
-    def __init__(self, roots: Sequence[str] = ()) -> None:
+    `library` is the rules root that they were written for, the shipped one when empty.
+    """
+
+    folder: str
+    prefix: str
+    library: str
+
+    def display(self, path: str) -> str:
+        """The name of a file for people."""
+        inside = path.removeprefix(os.path.realpath(self.folder) + os.sep)
+        return self.prefix + inside if inside != path else display_path(path)
+
+
+class Loader:
+    """Reads and parses files; each file is parsed once however many programs use it.
+
+    `use` may reach `roots`; files of a `snapshot` are named and resolved as it says.
+    """
+
+    def __init__(self, roots: Sequence[str] = (), snapshot: Snapshot | None = None) -> None:
         self._roots = [os.path.realpath(root) for root in roots]
+        self._display = display_path if snapshot is None else snapshot.display
+        library = "" if snapshot is None else snapshot.library
+        self.library = os.path.realpath(library or rules_root())
         self._parsed: dict[str, tuple[nodes.File, list[Finding]]] = {}
 
     def load(self, path: str) -> Program:
         """The program whose main file is `path`; what is wrong is in its report."""
         path = os.path.realpath(path)
-        source = Source(path, display_path(path), "")
+        source = Source(path, self._display(path), "")
         program = Program(source)
         file = self._parse(path, Span(source, 0, 0), program.report)
         if file is not None:
@@ -63,9 +87,16 @@ class Loader:
     def load_text(self, text: str, display: str, folder: str) -> Program:
         """The program whose main file is `text`, `use`s relative to `folder`."""
         path = os.path.join(os.path.realpath(folder), os.path.basename(display) or "text")
+        raw = text.encode(errors="surrogatepass")
+        text, problem = _decoded(raw, display)
         program = Program(Source(path, display, text))
+        if problem:
+            program.report.add("NV002", problem, Span(program.root, 0, 0))
+            return program
         file = parse.parse(program.root, program.report)
         _Walk(self, program, self._allowed(path)).visit(file, ())
+        # Nothing was read from there.
+        program.paths.remove(path)
         return program
 
     def peek(self, path: str) -> nodes.File | None:
@@ -74,9 +105,8 @@ class Loader:
         return self._parse(path, Span(Source(path, path, ""), 0, 0), Report())
 
     def _allowed(self, path: str) -> list[str]:
-        shipped = os.path.realpath(rules_root())
-        own = [] if path.startswith(shipped + os.sep) else [os.path.dirname(path)]
-        return [*self._roots, *own, shipped]
+        own = [] if path.startswith(self.library + os.sep) else [os.path.dirname(path)]
+        return [*self._roots, *own, self.library]
 
     def _parse(self, path: str, where: Span, report: Report) -> nodes.File | None:
         if path not in self._parsed:
@@ -85,7 +115,7 @@ class Loader:
                 report.add("NV002", problem, where)
                 return None
             own = Report()
-            file = parse.parse(Source(path, display_path(path), text), own)
+            file = parse.parse(Source(path, self._display(path), text), own)
             self._parsed[path] = file, own.findings
         file, findings = self._parsed[path]
         for finding in findings:
@@ -97,10 +127,17 @@ def read_text(path: str) -> tuple[str, str]:
     """(text, problem) of a rule file; exactly one of them is empty, or both."""
     shown = display_path(path)
     try:
+        # Opening a pipe would wait for somebody to write to it.
+        if os.path.exists(path) and not os.path.isfile(path):
+            return "", f"`{shown}` is not a file"
         with open(path, "rb") as file:
             raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         return "", f"`{shown}` cannot be read: {(error.strerror or str(error)).lower()}"
+    return _decoded(raw, shown)
+
+
+def _decoded(raw: bytes, shown: str) -> tuple[str, str]:
     if len(raw) > MOST_BYTES:
         return "", f"`{shown}` is larger than {MOST_BYTES >> 20} MiB, the most a rule file may have"
     try:
@@ -109,7 +146,7 @@ def read_text(path: str) -> tuple[str, str]:
         return "", f"`{shown}` is not UTF-8: byte {error.start} is {raw[error.start]:#04x}"
     if "\0" in text:
         return "", f"`{shown}` is not text: it has a NUL character"
-    return text, ""
+    return one_line_end(text), ""
 
 
 class _Walk:
@@ -121,6 +158,8 @@ class _Walk:
         self._allowed = allowed
         self._done: set[str] = set()
         self._bytes = 0
+        self._uses = 0
+        self._tables: dict[str, str] | None = None
 
     def visit(self, file: nodes.File, above: tuple[str, ...]) -> None:
         """Add what `file` uses, then `file`; `above` are the files that led here."""
@@ -129,10 +168,17 @@ class _Walk:
         self._program.paths.append(path)
         self._bytes += len(file.source.text)
         for statement in file.statements:
-            if isinstance(statement, nodes.Use):
+            if isinstance(statement, nodes.Use) and self._may_use(statement):
                 for target in self._targets(statement, file.source):
                     self._follow(target, statement.span, (*above, path))
         self._program.files.append(file)
+
+    def _may_use(self, use: nodes.Use) -> bool:
+        self._uses += 1
+        if self._uses == MOST_USES + 1:
+            text = f"a program has at most {MOST_USES} `use` statements"
+            self._program.report.add("NV006", text, use.span)
+        return self._uses <= MOST_USES
 
     def _follow(self, target: str, where: Span, above: tuple[str, ...]) -> None:
         report = self._program.report
@@ -157,19 +203,36 @@ class _Walk:
 
     def _targets(self, use: nodes.Use, source: Source) -> list[str]:
         """The files that a `use` means: one, or all of a folder, in order of name."""
-        found = find_table(use.target) if use.is_table else self._find(use.target, source)
+        found = (
+            self._known_tables().get(use.target) if use.is_table else self._find(use.target, source)
+        )
         if found is None:
             self._report_missing(use)
             return []
         if not os.path.isdir(found):
             return [found]
+        if found in self._program.paths:
+            return []
+        try:
+            inside = sorted(name for name in os.listdir(found) if name.endswith(SUFFIX))
+        except OSError as error:
+            problem = (error.strerror or str(error)).lower()
+            text = f"`{use.target}` cannot be read: {problem}"
+            self._program.report.add("NV002", text, use.span)
+            return []
         self._program.paths.append(found)
-        inside = sorted(name for name in os.listdir(found) if name.endswith(SUFFIX))
         paths = [os.path.realpath(os.path.join(found, name)) for name in inside]
         return [path for path in paths if self._is_allowed(path)]
 
+    def _known_tables(self) -> dict[str, str]:
+        if self._tables is None:
+            self._tables = table_files()
+        return self._tables
+
     def _find(self, target: str, source: Source) -> str | None:
-        for folder in (os.path.dirname(source.path), rules_root()):
+        if len(target) > LONGEST_PATH:
+            return None
+        for folder in (os.path.dirname(source.path), self._loader.library):
             path = os.path.realpath(os.path.join(folder, target))
             if os.path.exists(path) and self._is_allowed(path):
                 return path
@@ -181,8 +244,8 @@ class _Walk:
     def _report_missing(self, use: nodes.Use) -> None:
         report = self._program.report
         if use.is_table:
-            close = did_you_mean(closest(use.target, table_files()))
-            report.add("NV015", f"unknown table `{use.target}`", use.span, close)
+            help = report.suggest(use.target, self._known_tables())
+            report.add("NV015", f"unknown table `{use.target}`", use.span, help)
             return
         report.add(
             "NV004",

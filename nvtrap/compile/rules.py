@@ -10,12 +10,20 @@ from nvtrap.compile import sets
 from nvtrap.compile.catalogue import Catalogue, Variant
 from nvtrap.compile.controls import DIRECTIONS, Controls, Group, bit_of
 from nvtrap.compile.expressions import Resolver, joined_text
-from nvtrap.errors import UsageError, closest, did_you_mean
+from nvtrap.errors import UsageError
 from nvtrap.lang import indexes, nodes
 from nvtrap.lang.findings import Label, Report
 from nvtrap.lang.source import Span
 from nvtrap.table import READ, WRITE
-from nvtrap.table.conditions import Condition, conjunction, negation, uses_index, with_index
+from nvtrap.table.conditions import (
+    TRUE,
+    Condition,
+    conjunction,
+    negation,
+    terms,
+    uses_index,
+    with_index,
+)
 
 if TYPE_CHECKING:
     from pyroaring import BitMap
@@ -42,7 +50,7 @@ class Part:
     text: str
     ec: int
     index: int
-    span: Span = field(compare=False)
+    span: Span
 
     @property
     def is_fine(self) -> bool:
@@ -50,7 +58,10 @@ class Part:
         return self.group >= 0
 
     def key(self) -> tuple[object, ...]:
-        """What makes two parts the same thing said twice."""
+        """What makes two parts of an encoding the same thing said twice.
+
+        The index is left out: it is the encoding's.
+        """
         return (
             self.control,
             self.group,
@@ -60,7 +71,6 @@ class Part:
             self.levels,
             str(self.guard),
             self.ec,
-            self.index,
         )
 
 
@@ -71,10 +81,17 @@ class Entry:
     coarse: list[Part] = field(default_factory=list)
     fine: list[Part] = field(default_factory=list)
     local: nodes.Local | None = None
+    memory: tuple[nodes.Memory, Condition] | None = None
+    known: dict[tuple[object, ...], Part] = field(default_factory=dict)
 
     def parts(self, fine: bool) -> list[Part]:
         """Its fine or its coarse parts."""
         return self.fine if fine else self.coarse
+
+    def clear(self, fine: bool) -> None:
+        """Forget its fine or its coarse parts."""
+        self.parts(fine).clear()
+        self.known = {key: part for key, part in self.known.items() if part.is_fine != fine}
 
 
 class Rules:
@@ -97,15 +114,16 @@ class Rules:
         self._report = report
         self._additive = additive
         self._disarm = disarm
-        self._named = 0
+        self._budget = sets.Budget(MOST_ENCODINGS_NAMED)
+        self._bits: dict[str, dict[int, Variant]] = {}
 
     def add_all(self, statements: Iterable[nodes.Statement]) -> None:
         """Take in every rule, in order."""
         for statement in statements:
-            if isinstance(statement, nodes.Trap | nodes.Local):
-                found = sets.resolve(statement.sets, self._catalogue, self._report)
-                self._named += len(found.encodings)
-                if self._named > MOST_ENCODINGS_NAMED:
+            if isinstance(statement, nodes.Trap | nodes.Local | nodes.Memory):
+                try:
+                    self._add(statement)
+                except sets.OverBudgetError:
                     self._report.add(
                         "NV006",
                         f"the rules up to here name more than {MOST_ENCODINGS_NAMED} encodings",
@@ -113,14 +131,19 @@ class Rules:
                         "a table has 65,536; say each once",
                     )
                     return
-                if isinstance(statement, nodes.Local):
-                    self._add_local(statement, found)
-                elif statement.verb == "drop":
-                    self._drop(statement, found)
-                else:
-                    self._add_trap(statement, found)
 
     # ---- statements --------------------------------------------------------
+
+    def _add(self, statement: nodes.Trap | nodes.Local | nodes.Memory) -> None:
+        found = sets.resolve(statement.sets, self._catalogue, self._report, self._budget)
+        if isinstance(statement, nodes.Local):
+            self._add_local(statement, found)
+        elif isinstance(statement, nodes.Memory):
+            self._add_memory(statement, found)
+        elif statement.verb == "drop":
+            self._drop(statement, found)
+        else:
+            self._add_trap(statement, found)
 
     def _add_trap(self, trap: nodes.Trap, found: sets.EncodingSet) -> None:
         if trap.verb == "replace":
@@ -128,6 +151,7 @@ class Rules:
         guard = None if trap.guard is None else self._resolver.resolve(trap.guard).condition
         levels = sum(1 << level for level in set(trap.levels)) or ALL_LEVELS
         for written in trap.parts:
+            self._budget.spend(len(found.encodings))
             made = (
                 self._fine_parts(written, trap, found)
                 if isinstance(written, nodes.Fine)
@@ -144,17 +168,31 @@ class Rules:
                 self._enter(part, encodings, found.index)
 
     def _add_local(self, local: nodes.Local, found: sets.EncodingSet) -> None:
+        again: dict[Span, list[int]] = {}
         for encoding in found.encodings:
             entry = self.entries.setdefault(encoding, Entry())
             if entry.local is not None:
-                self._report.add(
-                    "NV040",
-                    f"`{self._catalogue.name_of(encoding)}` is said to be local twice",
-                    local.span,
-                    "",
-                    Label(entry.local.span, "first said here"),
-                )
+                again.setdefault(entry.local.span, []).append(encoding)
             entry.local = local
+        self._report_again("local", local.span, again)
+
+    def _add_memory(self, memory: nodes.Memory, found: sets.EncodingSet) -> None:
+        guard = ["true"]
+        if memory.guard is not None:
+            guard = self._resolver.resolve(memory.guard).condition
+        again: dict[Span, list[int]] = {}
+        for encoding in found.encodings:
+            entry = self.entries.setdefault(encoding, Entry())
+            if entry.memory is not None:
+                again.setdefault(entry.memory[0].span, []).append(encoding)
+            entry.memory = memory, guard
+        self._report_again("memory", memory.span, again)
+
+    def _report_again(self, what: str, span: Span, again: dict[Span, list[int]]) -> None:
+        for earlier, shared in again.items():
+            names = self._catalogue.describe(shared)
+            label = Label(earlier, "first said here")
+            self._report.add("NV040", f"said to be {what} twice: {names}", span, "", label)
 
     def _drop(self, trap: nodes.Trap, found: sets.EncodingSet) -> None:
         kinds = {isinstance(part, nodes.Fine) for part in trap.parts} or {False, True}
@@ -168,7 +206,7 @@ class Rules:
             if not any(entry.parts(fine) for fine in kinds):
                 missed.append(encoding)
             for fine in kinds:
-                entry.parts(fine).clear()
+                entry.clear(fine)
         if missed:
             self._report.add(
                 "NV041",
@@ -267,16 +305,15 @@ class Rules:
         return self._fine_part(written, group, trap, bit, negative, variant)
 
     def _report_unknown_bit(self, name: nodes.Name, group: Group) -> None:
-        known = {
-            field for register in group.sides for field in self._catalogue.fields.get(register, {})
-        }
+        fields = self._catalogue.fields
+        known = (field for register in group.sides for field in fields.get(register, {}))
         registers = " and ".join(f"`{register}`" for register in group.sides)
         verb = "has" if len(group.sides) == 1 else "have"
         self._report.add(
             "NV011",
             f"{registers} {verb} no field `{name.text}`",
             name.span,
-            did_you_mean([f"{group.name}.{field}" for field in closest(name.text, known)]),
+            self._report.suggest(name.text, known),
         )
 
     def _raw_bit(
@@ -286,11 +323,9 @@ class Rules:
             self._report.add("NV026", f"bit {bit} is not within [63:0]", written.span)
             return None
         variants = [
-            variant
+            self._bits_of(register)[bit]
             for register in group.sides
-            for found in self._catalogue.fields.get(register, {}).values()
-            for variant in found
-            if bit_of(variant) == bit
+            if bit in self._bits_of(register)
         ]
         if not variants:
             registers = " and ".join(group.sides)
@@ -298,6 +333,15 @@ class Rules:
             return None
         negative = written.polarity == "negative" if written.polarity else variants[0].negative
         return self._fine_part(written, group, trap, bit, negative, variants[0])
+
+    def _bits_of(self, register: str) -> dict[int, Variant]:
+        """The one-bit fields of a register by their bit."""
+        if register not in self._bits:
+            fields = self._catalogue.fields.get(register, {})
+            variants = [variant for found in fields.values() for variant in found]
+            bits = {bit_of(variant): variant for variant in reversed(variants)}
+            self._bits[register] = {bit: v for bit, v in bits.items() if bit is not None}
+        return self._bits[register]
 
     def _fine_part(
         self,
@@ -345,6 +389,7 @@ class Rules:
             for number in self._conditions_of(part)
         )
         self._check_direction(part, encodings)
+        key = part.key()
         clashes: dict[Span, list[int]] = {}
         for encoding in encodings:
             mine = part
@@ -353,14 +398,14 @@ class Rules:
                 if number is None:
                     self._report_no_index(encoding, part.span)
                     return
-                mine = replace(part, index=number, guard=with_index(part.guard, number))
+                mine = self._with_index(part, number)
             entry = self.entries.setdefault(encoding, Entry())
-            known = entry.parts(part.is_fine)
-            clash = self._clash(mine, known)
+            clash = self._clash(entry, key, mine)
             if clash is not None:
                 clashes.setdefault(clash.span, []).append(encoding)
             else:
-                known.append(mine)
+                entry.known[key] = mine
+                entry.parts(part.is_fine).append(mine)
         for earlier, shared in clashes.items():
             self._report_clash(part, earlier, shared)
 
@@ -369,10 +414,18 @@ class Rules:
             return ()
         return self.controls.controls[part.control].members or (part.control,)
 
-    def _clash(self, part: Part, known: list[Part]) -> Part | None:
-        if not self._additive:
-            return known[0] if known else None
-        return next((other for other in known if other.key() == part.key()), None)
+    def _with_index(self, part: Part, number: int) -> Part:
+        """The part as element `number` of an array has it."""
+        if part.guard == TRUE:
+            return replace(part, index=number)
+        self._budget.spend(len(terms(part.guard)))
+        return replace(part, index=number, guard=with_index(part.guard, number))
+
+    def _clash(self, entry: Entry, key: tuple[object, ...], part: Part) -> Part | None:
+        if self._additive:
+            return entry.known.get(key)
+        known = entry.parts(part.is_fine)
+        return known[0] if known else None
 
     def _report_clash(self, part: Part, earlier: Span, shared: list[int]) -> None:
         code = "NV032" if self._additive else "NV031" if part.is_fine else "NV030"

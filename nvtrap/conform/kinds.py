@@ -8,6 +8,7 @@ from __future__ import annotations
 from nvtrap.conform.lines import parse_object
 from nvtrap.conform.traps import TrapReader
 from nvtrap.errors import UsageError
+from nvtrap.inputs import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Judge = Callable[[dict[str, Any]], str]
 
 LINUX_TRAP = "Linux trap"
+MOST_OF_A_NAME = 1000
 
 
 class Verdict:
@@ -38,7 +40,7 @@ def kind_of(record: dict[str, Any]) -> str:
     """
     if {"esr", "expect", "state"} <= record.keys():
         return LINUX_TRAP
-    keys = ", ".join(f"`{key}`" for key in list(record)[:6])
+    keys = ", ".join(f"`{shown(key)}`" for key in list(record)[:6])
     raise UsageError(f"no kind of recording has the keys {keys or '(none)'}")
 
 
@@ -49,12 +51,24 @@ class Judges:
         self._load = load
         self._judges: dict[str, Judge] = {}
 
-    def problem(self, record: dict[str, Any]) -> str:
-        """What is wrong with the table's answer to one line, or an empty text."""
-        kind = kind_of(record)
+    def verdict(self, line: bytes, name: str) -> Verdict:
+        """The verdict on one line; `name` is what it goes by until its id is known."""
+        try:
+            record = parse_object(line)
+            name = shown(record.get("id", name), MOST_OF_A_NAME)
+            kind = kind_of(record)
+        except UsageError as error:
+            return Verdict(name, error.message)
+        judge = self._judge(kind)  # without its table no line can be judged: not a verdict
+        try:
+            return Verdict(name, judge(record))
+        except UsageError as error:
+            return Verdict(name, error.message)
+
+    def _judge(self, kind: str) -> Judge:
         if kind not in self._judges:
             self._judges[kind] = _linux_trap(self._load("linux-6.12"))
-        return self._judges[kind](record)
+        return self._judges[kind]
 
 
 def _linux_trap(table: Table) -> Judge:
@@ -64,7 +78,7 @@ def _linux_trap(table: Table) -> Judge:
         outcome = reader.decide(record)
         if outcome.outcome == record["expect"]:
             return ""
-        return f"expected {record['expect']}, got {outcome!r}"
+        return f"expected {shown(record['expect'])}, got {outcome!r}"
 
     return judge
 
@@ -72,16 +86,9 @@ def _linux_trap(table: Table) -> Judge:
 def conform(lines: Iterable[bytes], load: Callable[[str], Table]) -> Iterator[Verdict]:
     """The verdict on each line; blank lines have none.
 
-    A line that cannot be run is a failure with its reason.
+    A line that cannot be run is a failure with its reason. Raises what `load` raises.
     """
     judges = Judges(load)
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name = f"line {number}"
-        try:
-            record = parse_object(line)
-            name = str(record.get("id", name))
-            yield Verdict(name, judges.problem(record))
-        except UsageError as error:
-            yield Verdict(name, error.message)
+        if not line.isspace():
+            yield judges.verdict(line, f"line {number}")

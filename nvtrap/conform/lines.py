@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import zlib
-from json import loads
 
 from nvtrap.errors import InputError, UsageError
+from nvtrap.inputs import parse_json, standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +26,17 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_lines(path: str) -> Iterator[bytes]:
-    """The lines of a file; `-` is standard input, a gzipped file is unpacked.
+    """The lines of a file; `-` is standard input, what is gzipped is unpacked.
 
-    Raises `InputError` when the file cannot be read, is damaged, or has an endless line.
+    Of a line longer than a line may be only the beginning comes, too long for
+    `parse_object`. Raises `InputError` when the file cannot be read or is damaged.
     """
     if path == "-":
-        yield from _bounded(sys.stdin.buffer, "standard input")
+        yield from _lines(standard_input(), "standard input")
         return
     try:
         with open(path, "rb") as file:
-            packed = file.read(2) == _GZIP
-            file.seek(0)
-            yield from _unpacked(file, path) if packed else _bounded(file, path)
+            yield from _lines(file, path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"`{path}` cannot be read: {reason}") from None
@@ -46,6 +44,8 @@ def read_lines(path: str) -> Iterator[bytes]:
 
 def size_of(path: str) -> int:
     """The size of a plain file, for a progress bar; 0 where it says nothing."""
+    if not os.path.isfile(path):  # what is read from a pipe is gone
+        return 0
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == _GZIP
@@ -54,22 +54,31 @@ def size_of(path: str) -> int:
         return 0
 
 
-def _unpacked(file: IO[bytes], path: str) -> Iterator[bytes]:
+def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+    # Looking ahead instead of going back: a pipe has no way back.
+    peek = getattr(file, "peek", None)
+    packed = peek is not None and peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+    yield from _unpacked(file, name) if packed else _bounded(file)
+
+
+def _unpacked(file: IO[bytes], name: str) -> Iterator[bytes]:
     import gzip
 
     try:
         with gzip.open(file) as plain:
-            yield from _bounded(plain, path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            yield from _bounded(plain)
+    except EOFError:
+        raise InputError(f"`{name}` is damaged: it ends too early") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
         reason = str(error)
-        raise InputError(f"`{path}` is damaged: {reason[:1].lower()}{reason[1:]}") from None
+        raise InputError(f"`{name}` is damaged: {reason[:1].lower()}{reason[1:]}") from None
 
 
-def _bounded(file: Lines, name: str) -> Iterator[bytes]:
+def _bounded(file: Lines) -> Iterator[bytes]:
     while line := file.readline(MOST_IN_A_LINE + 1):
-        if len(line) > MOST_IN_A_LINE:
-            raise InputError(f"`{name}` has a line of more than {MOST_IN_A_LINE >> 20} MiB")
         yield line
+        while len(line) > MOST_IN_A_LINE and not line.endswith(b"\n"):
+            line = file.readline(MOST_IN_A_LINE + 1)  # the rest of it
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
@@ -77,11 +86,9 @@ def parse_object(line: bytes) -> dict[str, Any]:
 
     Raises `UsageError` when the line is anything else.
     """
-    try:
-        record = loads(line)
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"this is not JSON: {reason[:1].lower()}{reason[1:]}") from None
+    if len(line) > MOST_IN_A_LINE:
+        raise UsageError(f"a line has at most {MOST_IN_A_LINE >> 20} MiB")
+    record = parse_json(line)
     if type(record) is not dict:
         raise UsageError("a line is one JSON object")
     return record

@@ -6,18 +6,19 @@
      "fgu": {group: hex}, "esr": hex  or  "enc": [op0, op1, CRn, CRm, op2], "dir": "R" | "W"}
 
 A line with `state` starts a new context, what it leaves out takes the defaults; a line
-without keeps the whole context.
+without keeps the whole context. A context that cannot be understood starts nothing.
 """
 
 from __future__ import annotations
 
-from json import dumps
+from json import JSONEncoder
 
 from nvtrap.arch.encoding import encode
 from nvtrap.arch.esr import decode_sysreg
 from nvtrap.conform.lines import parse_object
 from nvtrap.engine import State
 from nvtrap.errors import NvtrapError, UnknownNameError, UsageError
+from nvtrap.inputs import is_names, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nvtrap.engine import Bound, Outcome, Table
 
 CONTEXT_KEYS = ("el", "nv", "res0", "fgu", "features")
+LEVELS = (0, 1, 2)
 DIRECTIONS = {"R": False, "W": True, "read": False, "write": True}
 
 
@@ -43,16 +45,14 @@ class TrapReader:
 
         Raises `UsageError` when the record is not of the form above.
         """
-        encoding, write = self._access(record)
         if "state" in record:
             self._bound = self._table.bind(self._state(record))
         else:
             for key in CONTEXT_KEYS:
                 if key in record:
                     raise UsageError(f"`{key}` stands on a line without `state`")
-        bound = self._bound
-        which = self._table.rule_of[encoding] << 1 | write
-        return bound.outcomes.get(which) or bound.outcome(which)
+        encoding, write = self._access(record)
+        return self._bound.decide(encoding, write)
 
     def _access(self, record: dict[str, Any]) -> tuple[int, bool]:
         esr = record.get("esr")
@@ -62,11 +62,13 @@ class TrapReader:
         if enc is None or direction is None:
             raise UsageError("a line needs `esr`, or `enc` and `dir`")
         if not isinstance(direction, str) or direction not in DIRECTIONS:
-            raise UsageError(f"`dir` is `{direction}`, it is R or W")
+            raise UsageError(f"`dir` is `{shown(direction)}`, it is R or W")
         return self._encoding(enc), DIRECTIONS[direction]
 
     def _encoding(self, enc: object) -> int:
         if isinstance(enc, str):
+            if not enc.isascii():  # no name is, and half a character could not be looked up
+                raise UnknownNameError("register", enc)
             return self._table.encoding(enc)
         if not isinstance(enc, list) or len(enc) != 5 or any(type(n) is not int for n in enc):
             raise UsageError("`enc` is the five numbers [op0, op1, CRn, CRm, op2], or a name")
@@ -74,12 +76,12 @@ class TrapReader:
 
     def _state(self, record: dict[str, Any]) -> State:
         el, nv = record.get("el", 1), record.get("nv", True)
-        if type(el) is not int:
-            raise UsageError(f"`el` is `{el}`, a trap comes from EL 0, 1 or 2")
+        if type(el) is not int or el not in LEVELS:
+            raise UsageError(f"`el` is `{shown(el)}`, a trap comes from EL 0, 1 or 2")
         if type(nv) is not bool:
-            raise UsageError(f"`nv` is `{nv}`, it is true or false")
+            raise UsageError(f"`nv` is `{shown(nv)}`, it is true or false")
         features = record.get("features")
-        if features is not None and not isinstance(features, list):
+        if features is not None and not is_names(features):
             raise UsageError("`features` is a list of names")
         return State(
             self._registers(record["state"], "state"),
@@ -115,8 +117,7 @@ def _number(value: object, what: str) -> int:
         pass
     if type(value) is int:
         return value
-    shown = str(value)
-    raise UsageError(f"`{shown[:40]}` is no value for `{what}`", "write a number or hex text")
+    raise UsageError(f"`{shown(value)}` is no value for `{what}`", "write a number or hex text")
 
 
 class Decider:
@@ -129,14 +130,14 @@ class Decider:
 
     def answer(self, line: bytes) -> str:
         """The line that answers `line`; a bad line gets an `error` and is counted."""
-        name: object = None
+        name = "null"
         try:
             record = parse_object(line)
-            name = record.get("id")
-            return f'{{"id":{_plain(name)},{self._ending(self._reader.decide(record))}'
+            name = _plain(record.get("id"))
+            return f'{{"id":{name},{self._ending(self._reader.decide(record))}'
         except NvtrapError as error:
             self.bad += 1
-            return dumps({"id": name, "error": error.message}, separators=(",", ":"))
+            return f'{{"id":{name},"error":{_json(error.message)}}}'
 
     def _ending(self, outcome: Outcome) -> str:
         """Everything but the id; the same for all traps that one part decides."""
@@ -151,9 +152,19 @@ class Decider:
                 "control": outcome.control or None,
                 "rule": str(place) if place else None,
             }
-            ending = self._endings[key] = dumps(answer, separators=(",", ":"))[1:]
+            ending = self._endings[key] = _json(answer)[1:]
         return ending
 
 
 def _plain(name: object) -> str:
-    return str(name) if type(name) is int else dumps(name)
+    """An id as JSON.
+
+    Raises `UsageError` for one too deep to be written again.
+    """
+    try:
+        return str(name) if type(name) is int else _json(name)
+    except RecursionError:
+        raise UsageError("`id` is nested too deeply") from None
+
+
+_json = JSONEncoder(separators=(",", ":")).encode

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nvtrap.engine.features import FeatureView
     from nvtrap.engine.state import State
     from nvtrap.table.model import CompiledTable, Group
 
@@ -48,15 +49,20 @@ class Binder:
         self._hypervisor = compile_program(writer.condition(table.hypervisor, False, -1))
         self._host_el0 = compile_program(writer.condition(table.host_el0, False, -1))
 
-    def bind(self, state: State) -> tuple[tuple[int, ...], int]:
-        """(words, context) of a state; the context is one of the three above."""
+    def bind(self, state: State, view: FeatureView | None = None) -> tuple[tuple[int, ...], int]:
+        """(words, context) of a state; the context is one of the three above.
+
+        `view` is what the state's features leave of the table, None for all features.
+        """
         words = [0] * self._size
         registers, res0 = state.registers, state.res0
         for slot, name, sanitised in self._registers:
             value = registers.get(name, 0)
             words[slot] = value & ~res0.get(name, 0) if sanitised else value
         words[self._count] = state.el
-        self._bind_groups(words, state)
+        if view is not None:
+            self._without_features(words, view)
+        self._bind_groups(words, state, view)
         if self._features:
             for slot, name in self._features:
                 words[slot] = state.features is None or name in state.features
@@ -71,26 +77,38 @@ class Binder:
             words[self._special["context.host_EL0"]] = context == HOST_EL0
         return tuple(words), context
 
-    def _bind_groups(self, words: list[int], state: State) -> None:
+    def _without_features(self, words: list[int], view: FeatureView) -> None:
+        for slot, name, _ in self._registers:
+            mask, value = view.absent.get(name, (0, 0))
+            words[slot] = words[slot] & ~mask | value
+
+    def _bind_groups(self, words: list[int], state: State, view: FeatureView | None) -> None:
         at = self._count + 1
-        for group in self._groups:
+        for number, group in enumerate(self._groups):
             read, write = group.slots
-            words[at] = self._traps(words[read], group.registers[0], 0, group, state)
+            words[at] = self._traps(words[read], 0, group, state, view)
             if write != read:
-                words[at + 1] = self._traps(words[write], group.registers[1], 1, group, state)
+                words[at + 1] = self._traps(words[write], 1, group, state, view)
             if state.fgu:
                 words[at + 2] = state.fgu.get(group.fgu, 0)
+            if view is not None:
+                words[at + 2] |= view.fgu[number]
             at += 3
 
-    def _traps(self, value: int, register: str, side: int, group: Group, state: State) -> int:
+    def _traps(
+        self, value: int, side: int, group: Group, state: State, view: FeatureView | None
+    ) -> int:
         """The bits that trap: set ones, or clear ones of negative polarity.
 
         Bits that the vCPU lacks never trap; in a table that tests bits by name, neither
         do those that the register of this direction does not have.
         """
         traps: int = value ^ group.negative[side]
+        register = group.registers[side]
         if register in self._sanitised:
             traps &= ~state.res0.get(register, 0)
+        if view is not None:
+            traps &= ~view.absent.get(register, (0, 0))[0]
         return traps if self._by_position else traps & group.defined[side]
 
     def _context(self, words: tuple[int, ...]) -> int:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from nvtrap.arch.encoding import ENCODINGS
 from nvtrap.engine.binding import NO_CONTEXT
-from nvtrap.engine.programs import FGU, HYP_CONTEXT, NO_EL2, NO_ENTRY, Writer
+from nvtrap.engine.programs import FEATURE, FGU, HYP_CONTEXT, NO_EL2, NO_ENTRY, Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,17 +38,18 @@ class Bulk:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._pages = list(_pages(table.rule_of))
+        self._pages = list(_pages(table.rule_of[:ENCODINGS]))
         self._all_rules = _all_rules(table)
         self._has_parts = [table.rule(n).has_parts for n in range(table.rule_count)]
 
     def steps(self, bound: Bound) -> bytes:
         """The steps of all encodings, writes in the upper half of each byte."""
         by_rule = self._by_rule(bound)
-        return b"".join(
+        steps = b"".join(
             page.translate(bytes(map(by_rule.__getitem__, rules)).ljust(256, b"\0"))
             for page, rules in self._pages
         )
+        return _with_undefined(steps, bound.undefined) if bound.undefined else steps
 
     def many(self, bound: Bound, encodings: Any, writes: Any) -> Any:
         """The steps of many accesses."""
@@ -74,7 +75,7 @@ class Bulk:
             steps = self._all_rules(bound.words)
         else:
             steps = self._elsewhere(bound)
-        if not bound.state.fgu:
+        if not bound.has_fgu:
             return steps
         undef = FGU | FGU << 4
         return bytes(
@@ -94,6 +95,14 @@ class Bulk:
             else step * has_parts
             for number, has_parts in enumerate(self._has_parts)
         )
+
+
+def _with_undefined(steps: bytes, undefined: frozenset[int]) -> bytes:
+    patched = bytearray(steps)
+    for encoding in undefined:
+        if encoding < ENCODINGS:
+            patched[encoding] = FEATURE | FEATURE << 4
+    return bytes(patched)
 
 
 _READS = bytes(step & 15 for step in range(256))

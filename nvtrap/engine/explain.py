@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from nvtrap.arch.encoding import generic_name
 from nvtrap.engine.binding import HOST_EL0, HYPERVISOR
-from nvtrap.engine.programs import FGU, FINE, HYP_CONTEXT, NO_EL2, STEPS, fgu_word
-from nvtrap.engine.table import FORWARD, Outcome, part_name
-from nvtrap.engine.wishes import Wish, fulfil
-from nvtrap.table.conditions import EL, WRITE, joined
-from nvtrap.table.model import ANY, READ
+from nvtrap.engine.missing import missing
+from nvtrap.engine.programs import COARSE, FEATURE, FGU, FINE, HYP_CONTEXT, NO_EL2, NONE, STEPS
+from nvtrap.engine.table import Bound
+from nvtrap.engine.wishes import granted, named, ways
+from nvtrap.errors import UsageError
+from nvtrap.table.conditions import WRITE, conjunction, joined
+from nvtrap.table.model import ANY, READ, Part
 from nvtrap.table.model import WRITE as WRITES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from nvtrap.arch import Access
     from nvtrap.engine.state import State
-    from nvtrap.engine.table import Bound, Table
-    from nvtrap.table.model import Control, Part, Place
+    from nvtrap.engine.table import Outcome, Table
+    from nvtrap.engine.wishes import Wish
+    from nvtrap.table.conditions import Condition
+    from nvtrap.table.model import FieldUse, Place
 
 DIRECTIONS = {READ: "read", WRITES: "write", ANY: "any"}
 
@@ -38,7 +43,8 @@ class Reason:
     """One part, or one control of a combo: whether it traps, and why.
 
     `condition` is the text that arms it, `values` the fields it reads, `directions` what
-    it traps, `changes` the settings that would make it trap (or, armed, stop trapping).
+    it traps, `changes` the settings that together would make it trap (or, armed, stop
+    trapping); none where no settings were found that do.
     """
 
     __slots__ = (
@@ -91,7 +97,8 @@ class Step:
 class Explanation:
     """The whole story of one decision.
 
-    `not_given` names the registers that the answer hangs on and the state lacks.
+    `not_given` names the registers that the answer hangs on and the state lacks, see
+    `nvtrap.engine.missing`.
     """
 
     __slots__ = ("encoding", "name", "not_given", "outcome", "state", "steps", "write")
@@ -119,7 +126,7 @@ class Explanation:
         outcome = self.outcome
         return {
             "register": self.name,
-            "encoding": generic_name(self.encoding),
+            "encoding": generic_name(self.encoding) or None,
             "direction": "write" if self.write else "read",
             "outcome": outcome.outcome,
             "step": outcome.step,
@@ -127,6 +134,7 @@ class Explanation:
             "rule": str(outcome.place) if outcome.place else None,
             "ec": outcome.ec or None,
             "reason": outcome.reason or None,
+            "memory": None if outcome.memory is None else hex(outcome.memory),
             "not_given": self.not_given,
             "steps": [_step_json(step) for step in self.steps],
         }
@@ -162,11 +170,11 @@ def _reason_json(reason: Reason) -> dict[str, Any]:
 def explain(table: Table, state: State, access: Access) -> Explanation:
     """The explanation of one decision."""
     outcome = table.decide(state, access)
-    encoding = access.encoding if access.encoding >= 0 else table.encoding(access.name)
-    story = _Story(table, table.bind(state), outcome)
-    steps = story.steps()
+    encoding = table.encoding_of(access)
+    steps = _Story(table, table.bind(state), outcome).steps()
     name = table.name_of(encoding, access.write)
-    return Explanation(encoding, name, access.write, outcome, state, steps, story.not_given())
+    not_given = [] if outcome.step == STEPS[FEATURE] else missing(table, state, outcome)
+    return Explanation(encoding, name, access.write, outcome, state, steps, not_given)
 
 
 class _Story:
@@ -179,9 +187,11 @@ class _Story:
         self._rule = table.rule(outcome.number)
         self._write = outcome.write
         self._decided = STEPS.index(outcome.step)
-        self._asked: list[Value] = []
 
     def steps(self) -> list[Step]:
+        if self._decided == FEATURE:
+            verdict = "the vCPU lacks the feature that brings it"
+            return [Step("feature", verdict, True, [])]
         if not self._rule.has_parts:
             reason = self._rule.local_reason
             verdict = f"left to L0: {reason}" if reason else "nothing in the table traps it"
@@ -189,17 +199,9 @@ class _Story:
         told = [Step("no-entry", "the table has an entry", False, [])]
         told += self._fgu()
         told += self._contexts()
-        if self._bound.context != HYPERVISOR and self._bound.state.nv:
+        if self._decided in (FINE, COARSE, NONE):
             told += self._parts()
         return told
-
-    def not_given(self) -> list[str]:
-        names = [
-            value.name.partition(".")[0].partition("[")[0]
-            for value in self._asked
-            if not value.given
-        ]
-        return list(dict.fromkeys(names))
 
     def _fgu(self) -> list[Step]:
         if not self._rule.fine:
@@ -226,15 +228,8 @@ class _Story:
             where = {HYPERVISOR: "in hypervisor context", HOST_EL0: "in host EL0"}.get(
                 context, f"EL{state.el}, not in hypervisor context"
             )
-            self._ask_context()
             told.append(Step("hyp-context", where, self._decided == HYP_CONTEXT, []))
         return told
-
-    def _ask_context(self) -> None:
-        if self._bound.state.el == 2 or self._table.slot("HCR_EL2") < 0:
-            return
-        given = "HCR_EL2" in self._bound.state.registers
-        self._asked.append(Value("HCR_EL2", 0, given))
 
     def _parts(self) -> list[Step]:
         told = []
@@ -244,7 +239,7 @@ class _Story:
         if self._rule.coarse and self._decided != FINE:
             reasons = [self._coarse(part) for part in self._rule.coarse]
             told.append(self._step("coarse", reasons))
-        if self._decided == STEPS.index("none"):
+        if self._decided == NONE:
             told.append(Step("none", "nothing forwards it", True, []))
         return told
 
@@ -254,26 +249,19 @@ class _Story:
 
     # ---- parts -------------------------------------------------------------
 
-    def _armed(self, part: Part) -> bool:
-        host_el0 = self._bound.context == HOST_EL0
-        return self._table.part_armed(part, self._write, self._bound.words, host_el0)
-
     def _fine(self, part: Part) -> Reason:
         group = self._table.groups[part.group]
         register = group.registers[self._write]
         name = group.bit_name(part.bit, self._write)
         negative = group.negative[self._write] >> part.bit & 1
-        slot = group.slots[self._write]
-        value = self._value(name, slot, [[part.bit, 1]])
-        armed = self._armed(part)
+        slot, pieces = group.slots[self._write], [[part.bit, 1]]
+        when = ["cmp", "!=", ["f", slot, pieces], ["k", negative]]
         condition = f"{name} == {0 if negative else 1}"
         if part.text:
             condition += f" ({part.text})"
-        lacking = self._bound.state.res0.get(register, 0) >> part.bit & 1
-        if lacking:
+        if self._bound.state.res0.get(register, 0) >> part.bit & 1:
             condition += ", and the vCPU has the bit (here it is RES0)"
-        wanted = (0 if negative else 1) ^ armed
-        changes = [] if lacking else [Wish(name, wanted)]
+        armed = self._armed(part)
         return Reason(
             "fine",
             name,
@@ -281,81 +269,79 @@ class _Story:
             armed,
             condition,
             DIRECTIONS[part.directions],
-            [value],
-            changes,
+            [self._value(name, slot, pieces)],
+            self._changes(part, armed, when, []),
             [],
         )
 
     def _coarse(self, part: Part) -> Reason:
         control = self._table.control(part.control)
-        armed = self._armed(part)
-        if control.members:
-            controls = [self._table.control(number) for number in control.members]
-            members = [self._control(member, part) for member in controls]
-            return Reason(
-                control.kind,
-                control.name,
-                part.place,
-                armed,
-                control.text,
-                DIRECTIONS[control.directions],
-                [],
-                [],
-                members,
-            )
-        reason = self._control(control, part)
-        reason.armed = armed
-        reason.place = part.place
-        return reason
-
-    def _control(self, control: Control, part: Part) -> Reason:
-        direction = WRITES if self._write else READ
-        traps = bool(control.directions & direction)
-        values = [
-            self._value(use.name, use.slot, use.pieces)
-            for use in control.fields
-            if self._in_layout(use.name, use.pieces)
-        ]
-        wishes = fulfil(control, self._table, self._word, part.index)
-        armed = traps and wishes == []
-        condition = f"{control.text} ({part.text})" if part.text else control.text
-        changes = (wishes or []) if traps else []
+        if not control.members:
+            return self._control(part)
         return Reason(
             control.kind,
             control.name,
-            control.place,
-            armed,
-            condition,
+            part.place,
+            self._armed(part),
+            control.text,
             DIRECTIONS[control.directions],
-            values,
-            changes,
+            [],
+            [],
+            [self._control(part.of(member), is_member=True) for member in control.members],
+        )
+
+    def _control(self, part: Part, *, is_member: bool = False) -> Reason:
+        """One control, as the part of a rule or as the member of a combo."""
+        control = self._table.control(part.control)
+        armed = self._armed(part)
+        return Reason(
+            control.kind,
+            control.name,
+            control.place if is_member else part.place,
+            armed,
+            f"{control.text} ({part.text})" if part.text else control.text,
+            DIRECTIONS[control.directions],
+            [
+                self._value(use.name, use.slot, use.pieces)
+                for use in control.fields
+                if self._in_layout(use.name, use.pieces)
+            ],
+            self._changes(part, armed, control.when, control.fields),
             [],
         )
+
+    def _armed(self, part: Part, bound: Bound | None = None) -> bool:
+        bound = bound or self._bound
+        return self._table.part_armed(part, self._write, bound.words, bound.context == HOST_EL0)
+
+    def _changes(
+        self, part: Part, armed: bool, when: Condition, uses: Sequence[FieldUse]
+    ) -> list[Wish]:
+        """The first settings that turn the part round and leave the context as it is."""
+        table, state = self._table, self._bound.state
+        whole = conjunction([when, part.guard])
+        for way in ways(whole, table, self._word, part.index, wanted=not armed):
+            after = Bound(table, state.having(granted(state.registers, way, table.slots)))
+            if after.context == self._bound.context and self._armed(part, after) != armed:
+                return named(way, table, uses, after.value_of)
+        return []
+
+    # ---- values ------------------------------------------------------------
 
     def _in_layout(self, name: str, pieces: list[list[int]]) -> bool:
         register, _, field = name.partition(".")
         if not field:
             return True
         try:
-            return self._table.fields.pieces(register, field, self._register) == pieces
-        except ValueError:
+            now = self._table.fields.pieces(register, field, self._bound.value_of)
+        except UsageError:
             return False
-
-    def _register(self, name: str) -> int:
-        return self._bound.state.registers.get(name, 0)
+        return now == pieces
 
     def _word(self, slot: int) -> int:
-        name = self._table.slots[slot]
-        if name == WRITE:
-            return int(self._write)
-        return self._bound.state.el if name == EL else self._bound.words[slot]
+        is_direction = self._table.slots[slot] == WRITE
+        return int(self._write) if is_direction else self._bound.words[slot]
 
     def _value(self, name: str, slot: int, pieces: list[list[int]]) -> Value:
-        register = self._table.slots[slot]
-        given = register in self._bound.state.registers
-        value = Value(name, joined(self._bound.words[slot], pieces), given)
-        self._asked.append(value)
-        return value
-
-
-__all__ = ["FORWARD", "Explanation", "Reason", "Step", "Value", "explain", "fgu_word", "part_name"]
+        given = self._table.slots[slot] in self._bound.state.registers
+        return Value(name, joined(self._bound.words[slot], pieces), given)

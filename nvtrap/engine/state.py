@@ -47,6 +47,17 @@ class State:
                 if not 0 <= value <= MOST:
                     raise UsageError(f"`{name}` is `{value:#x}`, which does not fit 64 bits")
 
+    def having(self, registers: Mapping[str, int]) -> State:
+        """The same vCPU with other registers."""
+        return State(
+            registers,
+            el=self.el,
+            nv=self.nv,
+            res0=self.res0,
+            fgu=self.fgu,
+            features=self.features,
+        )
+
     def __repr__(self) -> str:
         words = [f"EL{self.el}", *(f"{n}={v:#x}" for n, v in self.registers.items())]
         words += [f"res0 {name}={value:#x}" for name, value in self.res0.items()]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from nvtrap.engine.binding import HOST_EL0, NO_CONTEXT, Binder, compile_program
 from nvtrap.engine.programs import (
     COARSE,
+    FEATURE,
     FGU,
     FINE,
     HYP_CONTEXT,
     NO_EL2,
     NO_ENTRY,
+    NONE,
     STEPS,
     Writer,
+    fgu_word,
 )
+from nvtrap.table.conditions import WRITE, evaluate
 from nvtrap.table.model import CompiledTable
 
 TYPE_CHECKING = False
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from nvtrap.engine.binding import Program
     from nvtrap.engine.bulk import Bulk
     from nvtrap.engine.explain import Explanation
+    from nvtrap.engine.features import FeatureView
     from nvtrap.engine.state import State
     from nvtrap.table.model import Part, Place
 
@@ -39,15 +44,23 @@ class Outcome:
     """What becomes of an access: `outcome`, and the `step` and part that decided.
 
     `part` is the deciding part of the rule (None where no part decided), `place` the
-    statement it comes from, `control` its name.
+    statement it comes from, `control` its name. `memory` is the offset from VNCR_EL2 of
+    the memory that FEAT_NV2 makes of the access, None otherwise.
     """
 
-    __slots__ = ("_table", "number", "outcome", "part", "step", "write")
+    __slots__ = ("_table", "memory", "number", "outcome", "part", "step", "write")
 
     def __init__(
-        self, table: CompiledTable, number: int, write: bool, step: int, part: Part | None
+        self,
+        table: CompiledTable,
+        number: int,
+        write: bool,
+        step: int,
+        part: Part | None,
+        memory: int | None,
     ) -> None:
         self._table = table
+        self.memory = memory
         self.number = number
         self.write = write
         self.step = STEPS[step]
@@ -92,28 +105,61 @@ def part_name(table: CompiledTable, part: Part, write: bool) -> str:
 class Bound:
     """A table bound to one state; outcomes are kept once they are known."""
 
-    __slots__ = ("_table", "context", "outcomes", "state", "words")
+    __slots__ = ("_table", "context", "has_fgu", "outcomes", "state", "undefined", "words")
 
     def __init__(self, table: Table, state: State) -> None:
         self._table = table
         self.state = state
-        self.words, self.context = table.binder.bind(state)
+        view = None if state.features is None else table.view(state.features)
+        self.words, self.context = table.binder.bind(state, view)
+        self.has_fgu = bool(state.fgu) or (view is not None and any(view.fgu))
+        self.undefined: frozenset[int] = frozenset() if view is None else view.undefined
         self.outcomes: dict[int, Outcome] = {}
+
+    def value_of(self, register: str) -> int:
+        """What the table reads from a register; as it was given where the table has none."""
+        slot = self._table.slot(register)
+        return self.state.registers.get(register, 0) if slot < 0 else self.words[slot]
+
+    def decide(self, encoding: int, write: bool) -> Outcome:
+        """What becomes of an access."""
+        number = self._table.rule_of[encoding]
+        if self.undefined and encoding in self.undefined:
+            return Outcome(self._table, number, write, FEATURE, None, None)
+        key = number << 1 | write
+        return self.outcomes.get(key) or self.outcome(key)
 
     def outcome(self, key: int) -> Outcome:
         """The outcome of rule `key >> 1`, for writes if `key` is odd."""
         number, write = key >> 1, bool(key & 1)
         step = self.step(number, write)
         part = self._deciding_part(number, write, step)
-        outcome = self.outcomes[key] = Outcome(self._table, number, write, step, part)
+        memory = self._memory(number, write, step)
+        outcome = self.outcomes[key] = Outcome(self._table, number, write, step, part, memory)
         return outcome
+
+    def _memory(self, number: int, write: bool, step: int) -> int | None:
+        """The offset from VNCR_EL2 of the memory that a local access turns into.
+
+        Only the guest of a hypervisor has such memory: not L1 itself, nor without EL2.
+        """
+        rule = self._table.rule(number)
+        if rule.memory is None or step not in (NO_ENTRY, NONE):
+            return None
+        if not self.state.nv or self.context != NO_CONTEXT:
+            return None
+        offset, when = rule.memory
+        words = list(self.words)
+        if self._table.slot(WRITE) >= 0:
+            words[self._table.slot(WRITE)] = write
+        return offset if evaluate(when, words.__getitem__) else None
 
     def step(self, number: int, write: bool) -> int:
         """The step that decides for a rule, in the order of the design's decision."""
         table = self._table
         if number == 0 or not table.rule(number).has_parts:
             return NO_ENTRY
-        if self.state.fgu and table.fgu_program(number)(self.words):
+        if self.has_fgu and table.fgu_program(number)(self.words):
             return FGU
         if not self.state.nv:
             return NO_EL2
@@ -130,23 +176,31 @@ class Bound:
         parts = rule.coarse if step == COARSE else rule.fine
         if len(parts) == 1:
             return parts[0]
+        return next((part for part in parts if self._decides(part, write, step)), None)
+
+    def _decides(self, part: Part, write: bool, step: int) -> bool:
+        if step == FGU:
+            return bool(self.words[fgu_word(self._table, part.group)] >> part.bit & 1)
         host_el0 = self.context == HOST_EL0
-        for part in parts:
-            if step == FGU or self._table.part_armed(part, write, self.words, host_el0):
-                return part
-        return None
+        return self._table.part_armed(part, write, self.words, host_el0)
 
 
 class Table(CompiledTable):
     """A compiled table that decides. Loaded with `nvtrap.load`."""
 
     def __init__(
-        self, data: dict[str, Any], rule_of: memoryview[int], names: bytes, fields: bytes
+        self,
+        data: dict[str, Any],
+        rule_of: memoryview[int],
+        names: bytes,
+        fields: bytes,
+        features: bytes,
     ) -> None:
-        super().__init__(data, rule_of, names, fields)
+        super().__init__(data, rule_of, names, fields, features)
         self.binder = Binder(self)
         self._bound: Bound | None = None
         self._writer = Writer(self)
+        self._views: dict[frozenset[str], FeatureView] = {}
         self._programs: dict[tuple[int, bool, bool], Program] = {}
         self._fgu_programs: dict[int, Program] = {}
 
@@ -160,9 +214,31 @@ class Table(CompiledTable):
             bound = self.bind(state)
         encoding = access.encoding
         if encoding < 0:
-            encoding = self.encoding(access.name)
-        key = self.rule_of[encoding] << 1 | access.write
-        return bound.outcomes.get(key) or bound.outcome(key)
+            encoding = self.encoding_of(access)
+        return bound.decide(encoding, access.write)
+
+    def decide_at(self, state: State, encoding: int, write: bool) -> Outcome:
+        """The same, for an encoding and a direction."""
+        bound = self._bound
+        if bound is None or bound.state is not state:
+            bound = self.bind(state)
+        return bound.decide(encoding, write)
+
+    def encoding_of(self, access: Access) -> int:
+        """The encoding of an access, looked up where it names a register.
+
+        Raises `UnknownNameError` for a name nobody knows.
+        """
+        return access.encoding if access.encoding >= 0 else self.encoding(access.name)
+
+    def view(self, features: frozenset[str]) -> FeatureView:
+        """What a set of features leaves of the table; kept, as states share few of them."""
+        view = self._views.get(features)
+        if view is None:
+            from nvtrap.engine.features import FeatureView
+
+            view = self._views[features] = FeatureView(self, features)
+        return view
 
     def bind(self, state: State) -> Bound:
         """The table's view of a state; kept until another state is asked about."""

@@ -18,6 +18,9 @@ from nvtrap.lang.source import Source, Span
 
 EC_SYSREG = 0x18
 DEEPEST = 64
+LONGEST_NAME = 128
+# VNCR_EL2 points at one page.
+MOST_MEMORY = 0x1000
 
 
 @v_args(inline=True)
@@ -42,15 +45,22 @@ class Builder(Transformer[Token, Any]):
         return () if span is None else (span.start, span.end)
 
     def _name(self, token: Token) -> Name:
-        return Name(str(token), self._span(token))
+        return Name(self._word(token), self._span(token))
 
     def _names(self, tokens: Iterable[Token]) -> tuple[Name, ...]:
         return tuple(map(self._name, tokens))
 
+    def _word(self, token: Token) -> str:
+        """The text of a name; what is beyond the longest name is reported and cut off."""
+        if len(token) > LONGEST_NAME:
+            text = f"a name has at most {LONGEST_NAME} characters"
+            self._report.add("NV006", text, self._span(token))
+        return str(token[:LONGEST_NAME])
+
     def _int(self, token: Token) -> int:
         """The value of a number of at most 64 bits; a larger one is reported and 0."""
-        digits = token.lower().removeprefix("0x").removeprefix("0b")
         base = {"0x": 16, "0b": 2}.get(token[:2].lower(), 10)
+        digits = token if base == 10 else token[2:]
         value = int(digits, base) if len(digits) <= 64 else 1 << 64
         if value < 1 << 64:
             return value
@@ -71,6 +81,9 @@ class Builder(Transformer[Token, Any]):
 
     def feature(self, name: Token, when: Expr | None = None) -> nodes.Feature:
         return nodes.Feature(self._name(name), when, self._span(name, when))
+
+    def profile(self, name: Token, *members: Token) -> nodes.Profile:
+        return nodes.Profile(self._name(name), self._names(members), self._span(name, *members))
 
     def register(
         self,
@@ -96,7 +109,7 @@ class Builder(Transformer[Token, Any]):
     def instruction(
         self,
         name: Token,
-        encoding: nodes.Name | nodes.Operands,
+        encoding: nodes.Name | nodes.Operands | None,
         mode: Token | None,
         requires: nodes.Requires | None,
     ) -> nodes.Register:
@@ -195,7 +208,10 @@ class Builder(Transformer[Token, Any]):
         return nodes.Combo(path, members, self._span(path, *members))
 
     def path(self, first: Token, second: Token) -> nodes.Path:
-        return nodes.Path(f"{first}.{second}", self._span(first, second))
+        return nodes.Path(f"{self._word(first)}.{self._word(second)}", self._span(first, second))
+
+    def context(self, name: Token, when: Expr) -> nodes.Context:
+        return nodes.Context(self._name(name), when, self._span(name, when))
 
     def group(self, name: Token, *sides: nodes.Side | Token) -> nodes.Group:
         keys = [str(side)[1:-1] for side in sides if isinstance(side, Token)]
@@ -248,6 +264,16 @@ class Builder(Transformer[Token, Any]):
         return nodes.Local(
             str(direction or "any"), sets, str(reason)[1:-1], self._span(*sets, reason)
         )
+
+    def memory(
+        self, sets: tuple[nodes.SetItem, ...], offset: Token, guard: Expr | None
+    ) -> nodes.Memory:
+        value = self._int(offset)
+        if value >= MOST_MEMORY or value % 8:
+            text = f"`{offset}` is no offset of a register in memory"
+            help = f"offsets are multiples of 8 below {MOST_MEMORY:#x}"
+            self._report.add("NV020", text, self._span(offset), help)
+        return nodes.Memory(sets, value, guard, self._span(*sets, offset, guard))
 
     def sets(self, *items: nodes.SetItem) -> tuple[nodes.SetItem, ...]:
         return items
@@ -382,7 +408,8 @@ class Builder(Transformer[Token, Any]):
         )
 
     def expected_fine(self, group: Token, field: Token) -> nodes.Path:
-        return nodes.Path(f"fine {group}.{field}", self._span(group, field))
+        text = f"fine {self._word(group)}.{self._word(field)}"
+        return nodes.Path(text, self._span(group, field))
 
     def assign(self, place: Token, member: Token | None, value: Token) -> nodes.Assign:
         return self._assign("value", place, member, value)
@@ -421,7 +448,7 @@ class Builder(Transformer[Token, Any]):
         return nodes.Comparison(str(op), left, right, self._span(left, right))
 
     def flag(self, name: Token, member: Token | None) -> Expr:
-        text = str(name) if member is None else f"{name}.{member}"
+        text = self._word(name) if member is None else f"{self._word(name)}.{self._word(member)}"
         return nodes.Flag(text, self._span(name, member))
 
     def number(self, token: Token) -> nodes.Term:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nvtrap.errors import closest, did_you_mean
 from nvtrap.lang.source import Span
 
 ERROR = "error"
 WARNING = "warning"
+
+MOST_FINDINGS = 1000
+LONGEST_TEXT = 400
+# Comparing a name with one other takes 2 µs; this many make a second.
+MOST_COMPARED = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ CODES = {
     "NV003": Code("too-deep", ERROR),
     "NV004": Code("use-not-found", ERROR),
     "NV005": Code("use-cycle", ERROR),
-    "NV006": Code("too-much-text", ERROR),
+    "NV006": Code("too-much", ERROR),
     "NV010": Code("unknown-register", ERROR),
     "NV011": Code("unknown-field", ERROR),
     "NV012": Code("unknown-control", ERROR),
@@ -98,25 +105,61 @@ class Finding:
 
 
 class Report:
-    """Findings as they are collected; the same one is kept once."""
+    """Findings as they are collected; the same one is kept once.
+
+    Texts come from strangers' files: their number and length are bounded, and characters
+    that a terminal would act on are spelled out.
+    """
 
     def __init__(self) -> None:
         self._findings: dict[tuple[tuple[str, int, int], str, str], Finding] = {}
+        self._compared = 0
+        self.has_errors = False
 
     def add(self, code: str, message: str, span: Span, help: str = "", *labels: Label) -> None:
         """Note one finding."""
-        self.include(Finding(code, message, span, help, labels))
+        self.include(Finding(code, printable(message), span, printable(help), labels))
 
     def include(self, finding: Finding) -> None:
         """Note a finding made elsewhere."""
-        self._findings.setdefault(finding.key(), finding)
+        self.has_errors |= finding.is_error
+        key = finding.key()
+        if key in self._findings or self.is_full:
+            return
+        if len(self._findings) == MOST_FINDINGS:
+            text = f"more than {MOST_FINDINGS} findings, those after this one are left out"
+            finding = Finding("NV006", text, finding.span)
+            self.has_errors = True
+        self._findings[finding.key()] = finding
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further findings are left out."""
+        return len(self._findings) > MOST_FINDINGS
 
     @property
     def findings(self) -> list[Finding]:
         """Everything found, by file and place."""
         return [self._findings[key] for key in sorted(self._findings)]
 
-    @property
-    def has_errors(self) -> bool:
-        """Whether anything found is an error."""
-        return any(finding.is_error for finding in self._findings.values())
+    def suggest(self, name: str, known: Iterable[str]) -> str:
+        """Ask "did you mean …?" about a name that is not among `known`.
+
+        Empty when nothing is close, and once many suggestions have been made.
+        """
+        if self._compared > MOST_COMPARED:
+            return ""
+        names = list(known)
+        self._compared += len(names)
+        close = closest(name, names)
+        same = [found for found in close if found.upper() == name.upper()]
+        return did_you_mean(same or close)
+
+
+def printable(text: str) -> str:
+    """`text` on one line, not too long, with control characters spelled out."""
+    if len(text) > LONGEST_TEXT:
+        text = text[: LONGEST_TEXT - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

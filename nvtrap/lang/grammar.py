@@ -41,6 +41,42 @@ TERMINALS = {
     "$END": "",
 }
 
+# The words of terminals that stand for several, or for one that is not their name.
+WORDS = {
+    "MODE": ("read-only", "write-only", "read-write"),
+    "DIRECTION": ("read", "write", "any"),
+    "POLARITY": ("positive", "negative"),
+    "WHETHER": ("unless", "when"),
+    "LEVEL": ("EL0", "EL1", "EL2", "EL3"),
+    "OUTCOME": ("forward", "local", "undef"),
+    "PARTS_ARE": ("exclusive", "additive"),
+    "BITS_BY": ("position", "name"),
+    "ABSENT": ("read as zero", "disarm"),
+    "LIMIT": ("controls", "groups", "filters"),
+    "EL0": ("EL0",),
+}
+
+# The words that begin a statement.
+STATEMENTS = (
+    "CONTEXT",
+    "FEATURE",
+    "MEMORY",
+    "PROFILE",
+    "REGISTER",
+    "INSTRUCTION",
+    "CONTROL",
+    "CONDITION",
+    "COMBO",
+    "FINE",
+    "TRAP",
+    "REPLACE",
+    "DROP",
+    "LOCAL",
+    "EXPECT",
+    "TABLE",
+    "USE",
+)
+
 
 def grammar_text() -> str:
     """The text of `grammar/trap.lark`."""

@@ -139,6 +139,15 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """`profile armv8.4 = armv8.3, FEAT_X, …`: a named set of features."""
+
+    name: Name
+    members: tuple[Name, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Requires:
     """`requires FEAT_X else 1`: `absent` is how the bits read without the feature."""
 
@@ -188,10 +197,13 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A register, an array of registers, or (`is_instruction`) a system instruction."""
+    """A register, an array of registers, or (`is_instruction`) an instruction.
+
+    An instruction outside the system encoding space has no encoding.
+    """
 
     name: Name
-    encoding: Name | Operands
+    encoding: Name | Operands | None
     readable: bool
     writable: bool
     requires: Requires | None
@@ -241,6 +253,15 @@ class Group:
     name: Name
     sides: tuple[Side, ...]
     fgu: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A named condition: `context.NAME` in expressions."""
+
+    name: Name
+    when: Expr
     span: Span
 
 
@@ -309,6 +330,16 @@ class Local:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What FEAT_NV2 turns into memory, at `offset` from VNCR_EL2, when the guard holds."""
+
+    sets: tuple[SetItem, ...]
+    offset: int
+    guard: Expr | None
+    span: Span
+
+
 # ---- tables and tests -----------------------------------------------------------
 
 
@@ -372,7 +403,21 @@ class Expect:
     span: Span
 
 
-Statement = Feature | Register | Control | Combo | Group | Trap | Local | Table | Use | Expect
+Statement = (
+    Feature
+    | Profile
+    | Register
+    | Control
+    | Combo
+    | Group
+    | Context
+    | Trap
+    | Local
+    | Memory
+    | Table
+    | Use
+    | Expect
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nvtrap.lang import nodes
+from nvtrap.lang.advice import advice
 from nvtrap.lang.builder import Builder
 from nvtrap.lang.findings import Report
-from nvtrap.lang.grammar import TERMINALS, grammar_text
+from nvtrap.lang.grammar import STATEMENTS, TERMINALS, grammar_text
 from nvtrap.lang.source import Source, Span
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
 MOST_SYNTAX_FINDINGS = 100
 
-_STATEMENT = re.compile(
-    r"^[ \t]*(?:feature|register|instruction|control|condition|combo|fine[ \t]+group"
-    r"|trap|replace|drop|local|expect|table|use)\b",
-    re.MULTILINE,
-)
+_WORDS = "|".join(word.lower() for word in STATEMENTS).replace("fine", r"fine[ \t]+group")
+_STATEMENT = re.compile(rf"^[ \t]*(?:{_WORDS})\b", re.MULTILINE)
+# Where reading goes on behind a broken statement: a line that is not indented.
+_LINE = re.compile(r"^[A-Za-z]", re.MULTILINE)
 
 
 def parse(source: Source, report: Report) -> nodes.File:
@@ -45,21 +45,22 @@ def _piecewise(source: Source, report: Report) -> list[nodes.Statement]:
 
     found = 0
     statements: list[nodes.Statement] = []
-    for start, end in _pieces(source.text):
+    todo = _pieces(source.text)[::-1]
+    while todo:
+        start, end = todo.pop()
         try:
             statements += _run(source, start, end, report)
         except UnexpectedInput as error:
             found += 1
             if found > MOST_SYNTAX_FINDINGS:
-                report.add(
-                    "NV001",
-                    f"more than {MOST_SYNTAX_FINDINGS} syntax errors, the rest of the file"
-                    " was not read",
-                    Span(source, start, start),
-                )
+                text = f"more than {MOST_SYNTAX_FINDINGS} syntax errors, the rest was not read"
+                report.add("NV001", text, Span(source, start, start))
                 break
             at = _explain(source, start, end, error, report)
             statements += _before(source, start, at, report)
+            resume = _LINE.search(source.text, at + 1, end)
+            if resume is not None:
+                todo.append((resume.start(), end))
     return statements
 
 
@@ -110,36 +111,36 @@ def _parser() -> tuple[Lark, Builder]:
 
 def _explain(source: Source, start: int, end: int, error: UnexpectedInput, report: Report) -> int:
     """Report a syntax error; the result is where it is."""
-    from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+    from lark.exceptions import UnexpectedToken
 
-    expected: set[str] = set()
     at = len(source.text[start:end].rstrip()) + start
-    found = "the end of the statement"
     width = 0
-    if isinstance(error, UnexpectedToken):
-        expected = set(error.accepts or error.expected)
-        if error.token.type != "$END":
-            at, width = error.token.start_pos or 0, len(error.token)
-            found = f"`{error.token}`"
-    elif isinstance(error, UnexpectedCharacters):
-        expected = set(error.allowed or ())
+    found = "the end of the statement"
+    parser: Any = error.interactive_parser
+    expected: set[str] = parser.accepts()
+    if not isinstance(error, UnexpectedToken):
         at, width = cast("int", error.pos_in_stream), 1
-        found = f"`{source.text[at : at + 1]}`"
-    elif isinstance(error, UnexpectedEOF):
-        expected = set(error.expected)
-    width = min(width, 80)
+    elif error.token.type != "$END":
+        at, width = error.token.start_pos or 0, len(error.token)
+    if width:
+        found = f"`{source.text[at : at + min(width, 80)]}`"
+    begins = not source.text[start:at].strip()
     report.add(
         "NV001",
-        f"expected {_any_of(expected)}, found {found[:90]}",
-        Span(source, at, at + width),
+        f"expected {_any_of(expected, begins=begins)}, found {found}",
+        Span(source, at, at + min(width, 80)),
+        advice(source.text[:end], at, expected),
     )
     return at
 
 
-def _any_of(terminals: set[str]) -> str:
-    words = sorted({TERMINALS.get(name, f"`{name.lower()}`") for name in terminals} - {""})
-    if len(words) > 8:
-        return "another statement" if "`trap`" in words else ", ".join(words[:8]) + " …"
-    if len(words) < 2:
-        return "".join(words) or "the end of the statement"
+def _any_of(terminals: set[str], *, begins: bool) -> str:
+    """The terminals in words; those that begin a statement are told as one thing."""
+    statement = "TRAP" in terminals
+    inside = terminals.difference(STATEMENTS) if statement else terminals
+    words = sorted({TERMINALS.get(name, f"`{name.lower()}`") for name in inside} - {""})
+    if statement:
+        words.append("a statement" if begins else "another statement")
+    if len(words) == 1:
+        return words[0]
     return ", ".join(words[:-1]) + " or " + words[-1]

@@ -6,6 +6,15 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 
+def one_line_end(text: str) -> str:
+    """`text` with every line end as a newline.
+
+    A lone carriage return ends a line too: otherwise what an editor shows as the line
+    after a comment would be part of the comment.
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """One rule file: its text and the name by which people are told of it.
@@ -29,7 +38,7 @@ class Source:
         """The text of line `number` (from 1) without its line end."""
         starts = self._line_starts()
         end = starts[number] if number < len(starts) else len(self.text)
-        return self.text[starts[number - 1] : end].rstrip("\r\n")
+        return self.text[starts[number - 1] : end].rstrip("\n")
 
     def _line_starts(self) -> list[int]:
         if not self._starts:
@@ -60,6 +69,11 @@ class Span:
     def text(self) -> str:
         """What stands there."""
         return self.source.text[self.start : self.end]
+
+    @property
+    def one_line(self) -> str:
+        """What stands there, on one line."""
+        return " ".join(self.text.split())
 
     def __str__(self) -> str:
         return f"{self.source.display}:{self.line}:{self.column}"

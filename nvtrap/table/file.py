@@ -2,13 +2,15 @@ r"""The file of a compiled table.
 
 ::
 
-    b"nvtrap-table\\n"  version u16  crc32 u32  four lengths u32     (little endian)
+    b"nvtrap-table\\n"  version u16  crc32 u32  five lengths u32     (little endian)
     records   JSON: slots, groups, controls, parts, rules, files, sources
-    index     65,536 rule numbers as u16, deflated
+    index     a u16 for each encoding, its rule's number, deflated; behind the 65,536
+              encodings come the instructions that have none
     names     lines `NAME encoding flags`, see `nvtrap.table.names`
     fields    lines `REGISTER {…}`
+    features  JSON, see `nvtrap.table.features`
 
-The checksum covers everything behind it. Names and fields are decoded when asked for.
+The checksum covers everything behind it. All but records and index is decoded when asked for.
 Nothing in a file is trusted: see `check`.
 """
 
@@ -33,16 +35,21 @@ MAGIC = b"nvtrap-table\n"
 VERSION = 1
 SUFFIX = ".nvtable"
 MOST_BYTES = 64 << 20
-_HEADER = len(MAGIC) + 2 + 4 + 4 * 4
+MOST_NAMED = 1024
+SECTIONS = 5
+_HEADER = len(MAGIC) + 2 + 4 + 4 * SECTIONS
 
 
-def pack(data: dict[str, Any], rule_of: memoryview[int], names: str, fields: str) -> bytes:
+def pack(
+    data: dict[str, Any], rule_of: memoryview[int], names: str, fields: str, features: str
+) -> bytes:
     """The bytes of a table file."""
     sections = [
         dumps(data, separators=(",", ":")).encode(),
         zlib.compress(_little_endian(rule_of.tobytes()), 6),
         names.encode(),
         fields.encode(),
+        features.encode(),
     ]
     lengths = b"".join(len(section).to_bytes(4, "little") for section in sections)
     body = lengths + b"".join(sections)
@@ -57,16 +64,16 @@ def unpack(blob: bytes, kind: type[T], *, trusted: bool = False) -> T:
 
     Raises `TableError` when it is no table, of another version, or damaged.
     """
-    records, index, names, fields = sections(blob)
+    records, index, names, fields, features = sections(blob)
     data = loads(records)
     rule_of = memoryview(_little_endian(_inflate(index))).cast("H")
     if not trusted:
         check(data, rule_of)
-    return kind(data, rule_of, names, fields)
+    return kind(data, rule_of, names, fields, features)
 
 
 def sections(blob: bytes) -> list[bytes]:
-    """The four sections, after magic, version and checksum were compared."""
+    """The sections, after magic, version and checksum were compared."""
     if blob[: len(MAGIC)] != MAGIC:
         raise TableError("this is not a compiled table")
     version = int.from_bytes(blob[len(MAGIC) : len(MAGIC) + 2], "little")
@@ -79,10 +86,10 @@ def sections(blob: bytes) -> list[bytes]:
     crc = int.from_bytes(blob[len(MAGIC) + 2 : len(MAGIC) + 6], "little")
     if len(blob) < _HEADER or zlib.crc32(body) != crc:
         raise TableError("the compiled table is truncated or altered (its checksum differs)")
-    lengths = [int.from_bytes(body[at : at + 4], "little") for at in range(0, 16, 4)]
-    if sum(lengths) != len(body) - 16:
+    lengths = [int.from_bytes(body[at : at + 4], "little") for at in range(0, 4 * SECTIONS, 4)]
+    if sum(lengths) != len(body) - 4 * SECTIONS:
         raise TableError("the compiled table is malformed (its sections do not add up)")
-    found, at = [], 16
+    found, at = [], 4 * SECTIONS
     for length in lengths:
         found.append(body[at : at + length])
         at += length
@@ -90,14 +97,14 @@ def sections(blob: bytes) -> list[bytes]:
 
 
 def _inflate(index: bytes) -> bytes:
-    size = 2 * ENCODINGS
+    least, most = 2 * ENCODINGS, 2 * (ENCODINGS + MOST_NAMED)
     inflater = zlib.decompressobj()
     try:
-        plain = inflater.decompress(index, size + 1)
+        plain = inflater.decompress(index, most + 1)
     except zlib.error:
         plain = b""
-    if len(plain) != size:
-        raise TableError("the compiled table is malformed (its index is not 65,536 entries)")
+    if not least <= len(plain) <= most or len(plain) % 2:
+        raise TableError("the compiled table is malformed (its index has another size)")
     return plain
 
 
@@ -137,8 +144,11 @@ def _check_records(data: Any) -> None:
         _within(len(data["groups"]) or 1, max(group, 0))
         _within(64, max(bit, 0))
         _within(files, place[0])
-    for parts, _, place in data["rules"]:
+    for parts, _, place, memory in data["rules"]:
         _within(len(data["parts"]), *parts)
+        if memory is not None:
+            _within(1 << 16, memory[0])
+            conditions.check(memory[1], slots)
         if place is not None:
             _within(files, place[0])
 
@@ -163,10 +173,20 @@ def write(path: str, blob: bytes) -> None:
     try:
         with open(handle, "wb") as file:
             file.write(blob)
+        os.chmod(draft, 0o666 & ~_umask())
         os.replace(draft, path)
     except BaseException:
         os.unlink(draft)
         raise
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    import os
+
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def read(path: str) -> bytes:

@@ -1,6 +1,7 @@
 """A compiled table in memory.
 
-`rule_of` maps each of the 65,536 encodings to a rule; rule 0 is "no entry". A rule is
+`rule_of` maps each of the 65,536 encodings to a rule, and behind them each instruction
+that has no encoding; rule 0 is "no entry". A rule is
 the parts that can trap its encodings; a part is a control, or a bit of a fine-grained
 group, with the directions, ELs and filters that go with it.
 
@@ -9,6 +10,7 @@ Nothing is built before it is asked for: records stay as the file has them until
 
 from __future__ import annotations
 
+from nvtrap.table.features import Features
 from nvtrap.table.names import Fields, Names
 
 TYPE_CHECKING = False
@@ -177,11 +179,29 @@ class Part:
         """Whether this is a fine-grained part."""
         return self.group >= 0
 
+    def of(self, control: int) -> Part:
+        """The same part by another control."""
+        return Part(
+            self.place,
+            control,
+            -1,
+            -1,
+            self.directions,
+            self.levels,
+            self.guard,
+            self.text,
+            self.ec,
+            self.index,
+        )
+
 
 class Rule:
-    """What can trap an encoding: fine parts, coarse parts, or a reason why nothing does."""
+    """What can trap an encoding: fine parts, coarse parts, or a reason why nothing does.
 
-    __slots__ = ("coarse", "fine", "local_place", "local_reason")
+    `memory` is (offset from VNCR_EL2, condition) where FEAT_NV2 turns it into memory.
+    """
+
+    __slots__ = ("coarse", "fine", "local_place", "local_reason", "memory")
 
     def __init__(
         self,
@@ -189,11 +209,13 @@ class Rule:
         coarse: Sequence[Part],
         local_reason: str,
         local_place: Place | None,
+        memory: tuple[int, Condition] | None,
     ) -> None:
         self.fine = fine
         self.coarse = coarse
         self.local_reason = local_reason
         self.local_place = local_place
+        self.memory = memory
 
     @property
     def has_parts(self) -> bool:
@@ -215,17 +237,20 @@ class CompiledTable:
         rule_of: memoryview[int],
         names: bytes,
         fields: bytes,
+        features: bytes,
     ) -> None:
         self._data = data
         self.rule_of = rule_of
         self.names = Names(names)
         self.fields = Fields(fields)
+        self.features = Features(features)
         self.name: str = data["name"]
         self.key: str = data["key"]
         self.tool: str = data["tool"]
         self.sources: list[list[Any]] = data["sources"]
         self.additive: bool = data["additive"]
         self.fine_by_position: bool = data["fine_by_position"]
+        self.disarm: bool = data["disarm"]
         self.slots: list[str] = data["slots"]
         self.sanitised: list[int] = data["sanitised"]
         self.hypervisor: Condition = data["hypervisor"]
@@ -249,13 +274,14 @@ class CompiledTable:
         """The rule `number`."""
         rule = self._rules.get(number)
         if rule is None:
-            parts, reason, place = self._data["rules"][number]
+            parts, reason, place, memory = self._data["rules"][number]
             made = [self.part(part) for part in parts]
             rule = self._rules[number] = Rule(
                 [part for part in made if part.is_fine],
                 [part for part in made if not part.is_fine],
                 reason,
                 None if place is None else self._place(place),
+                None if memory is None else (memory[0], memory[1]),
             )
         return rule
 

@@ -44,8 +44,12 @@ class Names:
             self._known = {known.upper(): known for known, _, _ in self}
         return self._known.get(wanted.upper())
 
-    def of(self, encoding: int, write: bool) -> str:
-        """The name of an encoding for a direction, or an empty text."""
+    def of(self, encoding: int, write: bool, *, strict: bool = False) -> str:
+        """The name of an encoding for a direction, or an empty text.
+
+        Where no register has that direction it is the name of one that has the other,
+        or with `strict` none.
+        """
         flag = "w" if write else "r"
         first = ""
         at = self._text.find(b" %04x " % encoding)
@@ -56,7 +60,7 @@ class Names:
                 return name
             first = first or name
             at = self._text.find(b" %04x " % encoding, at + 1)
-        return first
+        return "" if strict else first
 
     def __iter__(self) -> Iterator[tuple[str, int, str]]:
         """(name, encoding, flags) of every register, by encoding."""
@@ -103,6 +107,19 @@ class Fields:
     def moves(self, register: str, field: str) -> bool:
         """Whether the place of a field hangs on a layout."""
         return any(guard is not None for guard, _, _ in self._layouts(register, field))
+
+    def name_at(
+        self, register: str, bit: int, value_of: Callable[[str], int]
+    ) -> tuple[str, int, int]:
+        """(`.FIELD`, lsb, width) of the field at a bit, or (`[bit]`, bit, 1) without one."""
+        for name, layouts in self._register(register).items():
+            for guard, pieces, _ in layouts:
+                if guard is not None and not evaluate(guard, value_of):
+                    continue
+                (lsb, width), *rest = pieces
+                if not rest and lsb <= bit < lsb + width:
+                    return f".{name}", lsb, width
+        return f"[{bit}]", bit, 1
 
     def of(self, register: str) -> dict[str, list[dict[str, str]]]:
         """All fields of a register: bits such as `63:60,3` and layout, for each layout."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from nvtrap.analysis import check_paths
@@ -50,7 +52,7 @@ def run(arguments: Namespace) -> int:
     outputs = [_output(text) for text in arguments.output]
     checked = check_paths(arguments.paths, arguments.root)
     for name, path in outputs:
-        _write(path, render(checked, name))
+        write_file(path, render(checked, name))
     if arguments.format == "text":
         from nvtrap.cli.formats.text import lines
 
@@ -76,12 +78,28 @@ def _output(text: str) -> tuple[str, str]:
     return name, path
 
 
-def _write(path: str, text: str) -> None:
+def write_file(path: str, text: str) -> None:
     """Write a file in one step: a reader sees the old one or all of the new one."""
-    from nvtrap.table.file import write
-
+    data = text.encode(errors="backslashreplace")  # half characters, from a file's name
     try:
-        write(path, text.encode())
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as device:  # a pipe or terminal must not be replaced
+                device.write(data)
+        else:
+            _replace(os.path.realpath(path), data)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"`{path}` cannot be written: {reason}") from None
+
+
+def _replace(path: str, data: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    draft = f"{path}.{os.getpid()}.draft"
+    try:
+        with open(draft, "xb") as file:
+            file.write(data)
+        os.replace(draft, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft)
+        raise

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 
 from nvtrap.cli.arguments import Parser
-from nvtrap.cli.main import COMMANDS
+from nvtrap.cli.main import COMMANDS, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import Action, Namespace
 
 EXAMPLES = """\
   source <(nvtrap completion bash)
@@ -31,20 +31,42 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _options() -> dict[str, list[tuple[str, str]]]:
-    """The options of each command with their help."""
+def _options() -> dict[str, list[tuple[str, Action]]]:
+    """The long options of each command."""
     found = {}
     for name, about in COMMANDS.items():
-        module = import_module(f"nvtrap.cli.commands.{name}")
+        module = import_module(module_of(name))
         parser = Parser(name, about, "")
         module.add_arguments(parser)
         found[name] = [
-            (option, (action.help or "").partition(" (")[0])
+            (option, action)
             for action in parser._actions
             for option in action.option_strings
             if option.startswith("--")
         ]
     return found
+
+
+def _choices(action: Action) -> str:
+    """The values an option or argument takes, where there are few."""
+    return " ".join(map(str, action.choices or ()))
+
+
+def _values() -> str:
+    """The cases of a shell script that complete what stands behind an option."""
+    takes = {
+        option: _choices(action)
+        for options in _options().values()
+        for option, action in options
+        if action.nargs != 0 and option != "--table"
+    }
+    words = [
+        f'    {option}) COMPREPLY=($(compgen -W "{choices}" -- "$current")); return ;;\n'
+        for option, choices in takes.items()
+        if choices
+    ]
+    free = "|".join(option for option, choices in takes.items() if not choices)
+    return "".join(words) + f'    {free}) COMPREPLY=($(compgen -f -- "$current")); return ;;'
 
 
 def _bash(*, zsh: bool) -> str:
@@ -59,10 +81,11 @@ def _bash(*, zsh: bool) -> str:
     COMPREPLY=($(compgen -W "{" ".join(COMMANDS)}" -- "$current"))
     return
   fi
-  if [ "${{COMP_WORDS[COMP_CWORD-1]}}" = --table ]; then
-    COMPREPLY=($(compgen -W "$(nvtrap tables --names 2>/dev/null)" -- "$current"))
-    return
-  fi
+  case "${{COMP_WORDS[COMP_CWORD-1]}}" in
+    --table)
+      COMPREPLY=($(compgen -f -W "$(nvtrap tables --names 2>/dev/null)" -- "$current")); return ;;
+{_values()}
+  esac
   case "$command" in
 {cases}
   esac
@@ -83,11 +106,11 @@ def _fish() -> str:
         lines.append(f"complete -c nvtrap -n __fish_use_subcommand -a {name} -d {_quoted(about)}")
     for name, options in _options().items():
         inside = f"'__fish_seen_subcommand_from {name}'"
-        for option, about in options:
-            values = " -x -a '(nvtrap tables --names)'" if option == "--table" else ""
-            lines.append(
-                f"complete -c nvtrap -n {inside} -l {option[2:]} -d {_quoted(about)}{values}"
-            )
+        for option, action in options:
+            about = _quoted((action.help or "").partition(" (")[0])
+            known = "(nvtrap tables --names)" if option == "--table" else _choices(action)
+            values = "" if action.nargs == 0 else f" -r -a {_quoted(known)}" if known else " -r"
+            lines.append(f"complete -c nvtrap -n {inside} -l {option[2:]} -d {about}{values}")
         if name in NAMED:
             lines.append(f"complete -c nvtrap -n {inside} -f -a '(nvtrap registers --names)'")
     lines.append(

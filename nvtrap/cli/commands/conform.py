@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from nvtrap import load
-from nvtrap.cli.terminal import progress, show
+from nvtrap.cli.terminal import progress, show, warn
 from nvtrap.conform import conform, read_lines, size_of
 
 TYPE_CHECKING = False
@@ -44,4 +43,4 @@ def run(arguments: Namespace) -> int:
 
 
 def _table(chosen: str | None, usual: str) -> Table:
-    return load(chosen or usual, warn=lambda message: print(f"nvtrap: {message}", file=sys.stderr))
+    return load(chosen or usual, warn)

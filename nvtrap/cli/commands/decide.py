@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from nvtrap import load
-from nvtrap.cli.terminal import progress
+from nvtrap.cli.terminal import progress, warn
 from nvtrap.conform import Decider, read_lines, size_of
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   nvtrap decide traps.jsonl
-  echo '{"id":1,"state":{"HCR_EL2":"0x10000"},"esr":"0x6230c001"}' | nvtrap decide -
+  echo '{"id":1,"state":{"HCR_EL2":"0x10000"},"esr":"0x623c0001"}' | nvtrap decide -
 
 a line in:   {"id", "state", "el", "nv", "res0", "fgu", "esr"} or "enc" and "dir" for "esr";
              without "state" it keeps the context of the line before
@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Answer every line; the exit code is 1 when one was bad."""
-    table = load(arguments.table, warn=lambda message: print(f"nvtrap: {message}", file=sys.stderr))
+    table = load(arguments.table, warn)
     decider = Decider(table)
     lines = progress(read_lines(arguments.file), size_of(arguments.file))
     write = sys.stdout.write

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from nvtrap import Access, State, load
-from nvtrap.arch import generic_name
-from nvtrap.cli.terminal import OUTCOME_STYLES, show, wants_colour
+from nvtrap.arch import EC_SYSREG, ENCODINGS
+from nvtrap.cli.terminal import OUTCOME_STYLES, show, wants_colour, warn
 from nvtrap.errors import UsageError
 from nvtrap.states import StateBuilder, number
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   nvtrap query REVIDR_EL1 --set HCR_EL2.TID1=1
   nvtrap query -w S3_0_C1_C0_1 --set HCR_EL2.TACR=1 --el 1 --why
-  nvtrap query 0x6232c4dd --state l1.toml --json"""
+  nvtrap query 0x623c0001 --state l1.toml --json"""
 
 EXIT_CODES = {"forward": 0, "local": 3, "undef": 4}
 NO_PART = {
@@ -51,7 +49,7 @@ def add_arguments(parser: Parser) -> None:
         help="set a field, or a register with REG=N",
     )
     add("--state", metavar="FILE", help="the state as JSON or TOML (`-`: standard input)")
-    add("--el", type=int, choices=(0, 1, 2), metavar="N", help="the EL of the access (default: 1)")
+    add("--el", choices=("0", "1", "2"), metavar="N", help="the EL of the access (default: 1)")
     add("--no-nv", action="store_true", help="the vCPU has no EL2")
     add(
         "--res0",
@@ -75,7 +73,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Answer the question."""
-    table = load(arguments.table, warn=lambda message: print(f"nvtrap: {message}", file=sys.stderr))
+    table = load(arguments.table, warn)
     access = access_of(arguments.register, arguments.write, table)
     state = _state(arguments, table)
     if arguments.json:
@@ -91,32 +89,39 @@ def run(arguments: Namespace) -> int:
 
 
 def access_of(text: str, write: bool, table: Table) -> Access:
-    """The access that the user names; an ESR value brings its own direction."""
+    """The access that the user names.
+
+    An ESR value brings its own direction; what can only be written is written.
+    """
     if text[:2].lower() == "0x" or text.isdigit():
         access = Access.from_esr(number(text, "an ESR value"))
         if write and not access.write:
             raise UsageError(f"ESR value `{text}` reports a read, `--write` asks about a write")
         return access
-    return Access(table.encoding(text), write)
+    encoding = table.encoding(text)
+    name = table.names.of(encoding, write=False)
+    only_write = bool(name) and not table.names.of(encoding, write=False, strict=True)
+    return Access(encoding if encoding < ENCODINGS else name, write or only_write)
 
 
 def _state(arguments: Namespace, table: Table) -> State:
     builder = StateBuilder(table)
-    if arguments.state:
+    if arguments.state is not None:
         builder.read_file(arguments.state)
     for text in arguments.res0:
-        builder.set_res0(*_assignment(text))
+        builder.set_res0(*assignment(text))
     for text in arguments.fgu:
-        builder.set_fgu(*_assignment(text))
-    builder.set_all([_assignment(text) for text in arguments.set])
+        builder.set_fgu(*assignment(text))
+    builder.set_all([assignment(text) for text in arguments.set])
     if arguments.el is not None:
-        builder.el = arguments.el
+        builder.el = int(arguments.el)
     if arguments.no_nv:
         builder.nv = False
     return builder.state()
 
 
-def _assignment(text: str) -> tuple[str, int]:
+def assignment(text: str) -> tuple[str, int]:
+    """`REG.FIELD=N` as (place, value)."""
     place, equals, value = text.partition("=")
     if not equals or not place or not value:
         raise UsageError(f"`{text}` is no setting", "write REG.FIELD=N or REG=N")
@@ -137,6 +142,10 @@ def _headline(explanation: Explanation) -> Line:
     line: Line = [(f"{direction} {explanation.name}: ", "")]
     line.append((outcome.outcome, OUTCOME_STYLES[outcome.outcome]))
     line.append((_because(outcome), ""))
+    if outcome.ec not in (0, EC_SYSREG):
+        line.append((f", reported as EC {outcome.ec:#04x}", ""))
+    if outcome.memory is not None:
+        line.append((f", memory at VNCR_EL2 + {outcome.memory:#x}", ""))
     if outcome.place is not None:
         line.append((f"  {outcome.place}", "dim"))
     return line
@@ -154,15 +163,9 @@ def _notes(explanation: Explanation) -> list[Line]:
     names = explanation.not_given
     if not names:
         return []
-    verb = "was" if len(names) == 1 else "were"
-    return [
-        [
-            (
-                f"note: {', '.join(names)} {verb} not given and read as 0, the answer hangs on it",
-                "italic",
-            )
-        ]
-    ]
+    were, them = ("was", "it") if len(names) == 1 else ("were", "them")
+    text = f"note: {', '.join(names)} {were} not given and read as 0, the answer hangs on {them}"
+    return [[(text, "italic")]]
 
 
 # ---- why ------------------------------------------------------------------------
@@ -178,7 +181,4 @@ def _show_why(explanation: Explanation) -> None:
         return
     from nvtrap.cli.trees import why_lines
 
-    encoding = generic_name(explanation.encoding)
-    show([_headline(explanation), [(f"encoding {encoding}, state {explanation.state!r}", "")]])
-    show(why_lines(explanation))
-    show(_notes(explanation))
+    show([_headline(explanation), *why_lines(explanation), *_notes(explanation)])

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from nvtrap import load
 from nvtrap.arch import generic_name, operands
-from nvtrap.cli.terminal import show_table
+from nvtrap.cli.terminal import show_table, warn
 from nvtrap.errors import UnknownNameError
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """List registers; a single one with its fields."""
-    table = load(arguments.table)
+    table = load(arguments.table, warn)
     found = _matching(table, arguments.pattern)
     if arguments.names:
         for row in found:
@@ -73,6 +73,7 @@ def _matching(table: Table, pattern: str) -> list[dict[str, Any]]:
             {
                 "name": generic_name(encoding),
                 "encoding": list(operands(encoding)),
+                "generic": generic_name(encoding),
                 "access": "",
                 "fields": {},
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nvtrap import load
-from nvtrap.cli.terminal import show_table
+from nvtrap.cli.terminal import show_table, warn
 from nvtrap.store import table_names
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _describe(name: str) -> dict[str, Any]:
-    table = load(name)
+    table = load(name, warn)
     return {
         "table": name,
         "parts": "additive" if table.additive else "exclusive",

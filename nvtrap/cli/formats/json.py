@@ -20,4 +20,4 @@ def render(checked: Checked) -> str:
         "expectations": checked.expectations,
         "findings": [record(finding) for finding in checked.findings],
     }
-    return dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return dumps(document, indent=2) + "\n"

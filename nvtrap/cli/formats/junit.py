@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.sax.saxutils import escape, quoteattr
 
 from nvtrap.cli.formats.text import summary
@@ -10,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nvtrap.analysis import Checked
     from nvtrap.lang.findings import Finding
+
+_NOT_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(checked: Checked) -> str:
@@ -48,15 +51,14 @@ def _case(name: str, findings: list[Finding]) -> str:
 
 
 def _attribute(text: str) -> str:
-    return quoteattr(_printable(text))
+    return _printable(quoteattr(text))
 
 
 def _text(text: str) -> str:
-    return escape(_printable(text))
+    return _printable(escape(text))
 
 
 def _printable(text: str) -> str:
-    """XML has no way to write most control characters."""
-    return "".join(
-        char if char >= " " or char in "\t\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
+    """The text in ASCII, without the characters that XML has no way to write."""
+    sound = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return sound.encode("ascii", "xmlcharrefreplace").decode()

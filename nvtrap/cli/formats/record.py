@@ -46,4 +46,4 @@ def fingerprint(finding: Finding) -> str:
     span = finding.span
     text = span.source.line(span.line) if span.source.text else ""
     parts = (finding.code, span.source.display, " ".join(text.split()), span.text)
-    return sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]

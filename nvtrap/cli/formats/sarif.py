@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from json import dumps
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ def render(checked: Checked) -> str:
         "results": [_result(finding, used.index(finding.code)) for finding in checked.findings],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return dumps(log, indent=2, ensure_ascii=False) + "\n"
+    return dumps(log, indent=2) + "\n"
 
 
 def _rule(code: str) -> dict[str, Any]:
@@ -70,5 +71,11 @@ def _location(span: Span) -> dict[str, Any]:
         "endLine": at["end_line"],
         "endColumn": at["end_column"],
     }
-    uri = quote(at["file"])
-    return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
+    artifact = {"uri": _uri(at["file"])}
+    return {"physicalLocation": {"artifactLocation": artifact, "region": region}}
+
+
+def _uri(path: str) -> str:
+    """A path as a URI; relative ones mean the folder in which the check ran."""
+    scheme = "file://" if os.path.isabs(path) else ""
+    return scheme + quote(os.fsencode(path))

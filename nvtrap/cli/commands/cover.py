@@ -1,0 +1,125 @@
+"""`nvtrap cover`: a table against the architecture."""
+
+from __future__ import annotations
+
+import sys
+
+from nvtrap import load
+from nvtrap.analysis.coverage import DELIBERATE, Coverage
+from nvtrap.cli.accesses import direction_word
+from nvtrap.cli.commands.diff import features_of
+from nvtrap.cli.terminal import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+    from typing import Any
+
+    from nvtrap.analysis.coverage import Gap
+    from nvtrap.cli.arguments import Parser
+    from nvtrap.cli.terminal import Line
+    from nvtrap.engine import Table
+
+EXAMPLES = """\
+  nvtrap cover linux-6.12
+  nvtrap cover mine.trap --against arch --features armv8.4 --json
+
+exit code: 0 nothing but deliberate gaps, 1 findings, 2 failure"""
+
+ABOUT = {
+    "missing": "the architecture traps, the table has nothing for it",
+    "hole in an array": "other elements of the array have it",
+    "wrong direction": "the control stands for the other direction only",
+    "wrong polarity": "the control is armed by the opposite value",
+    "wrong layout": "the control is right for one value of HCR_EL2.E2H only",
+    "wrong EL or context": "the same control, at other ELs or under other conditions",
+    "other condition": "the same bits, tested otherwise",
+    "surplus": "the table traps, the architecture does not",
+    "deliberate gap": "`local … because`",
+}
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add what `cover` takes."""
+    add = parser.add_argument
+    add(
+        "table",
+        metavar="TABLE",
+        help="a shipped table, or the path of a rule file or compiled table",
+    )
+    add("--against", default="arch", metavar="NAME", help="the table that is right (default: arch)")
+    add(
+        "--features",
+        metavar="LIST",
+        help="features and profiles, such as armv8.4,FEAT_NV2 (default: all)",
+    )
+    add("--json", action="store_true", help="as JSON")
+
+
+def run(arguments: Namespace) -> int:
+    """Compare, and print by kind."""
+    table, arch = load(arguments.table), load(arguments.against)
+    features = features_of(arguments.features, arch)
+    found = Coverage(table, arch, features).gaps()
+    rows = list(_joined(found))
+    if arguments.json:
+        from json import dumps
+
+        records = [_record(arch, gap, directions) for gap, directions in rows]
+        document = {"version": 1, "table": arguments.table, "against": arguments.against}
+        sys.stdout.write(dumps({**document, "gaps": records}, indent=2) + "\n")
+    else:
+        show(_lines(arch, rows, arguments))
+    return 1 if any(gap.kind != DELIBERATE for gap in found) else 0
+
+
+def _joined(gaps: list[Gap]) -> Iterator[tuple[Gap, set[bool]]]:
+    """Gaps that differ in nothing but the direction, once with both."""
+    joined: dict[tuple[object, ...], tuple[Gap, set[bool]]] = {}
+    for gap in gaps:
+        key = (gap.kind, gap.encoding, gap.control, gap.arch_place, gap.place)
+        joined.setdefault(key, (gap, set()))[1].add(gap.write)
+    yield from joined.values()
+
+
+def _lines(arch: Table, rows: list[tuple[Gap, set[bool]]], arguments: Namespace) -> Iterator[Line]:
+    kind = ""
+    for gap, directions in rows:
+        if gap.kind != kind:
+            kind = gap.kind
+            count = sum(1 for other, _ in rows if other.kind == kind)
+            yield [(f"{kind} ({count}): ", "bold"), (ABOUT[kind], "")]
+        name = arch.name_of(gap.encoding, gap.write)
+        yield [
+            (f"  {name:<20} {direction_word(directions):<10} ", ""),
+            (f"{gap.control:<28} ", "cyan"),
+            (_places(gap, arguments), "dim"),
+        ]
+        yield [(f"    in {gap.witness!r}" + (f": {gap.reason}" if gap.reason else ""), "")]
+    wrong = sum(1 for gap, _ in rows if gap.kind != DELIBERATE)
+    deliberate = len(rows) - wrong
+    yield [(f"{wrong} findings, {deliberate} deliberate", "bold")]
+
+
+def _places(gap: Gap, arguments: Namespace) -> str:
+    words = []
+    if gap.arch_place:
+        words.append(f"{arguments.against}: {gap.arch_place}")
+    if gap.place:
+        words.append(f"{arguments.table}: {gap.place}")
+    return ", ".join(words)
+
+
+def _record(arch: Table, gap: Gap, directions: set[bool]) -> dict[str, Any]:
+    return {
+        "kind": gap.kind,
+        "register": arch.name_of(gap.encoding, gap.write),
+        "dir": "".join("W" if write else "R" for write in sorted(directions)),
+        "control": gap.control,
+        "arch_rule": gap.arch_place or None,
+        "rule": gap.place or None,
+        "state": {name: hex(value) for name, value in gap.witness.registers.items()},
+        "el": gap.witness.el,
+        "reason": gap.reason or None,
+    }
