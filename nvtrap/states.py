@@ -46,7 +46,7 @@ class StateBuilder:
         self.fgu: dict[str, int] = {}
         self.el = 1
         self.nv = True
-        self.features: list[str] | None = None
+        self.features: frozenset[str] | None = None
 
     def state(self) -> State:
         """The state."""
@@ -143,10 +143,8 @@ class StateBuilder:
             raise UsageError(f"`el` is `{shown(el)}`, a trap comes from EL 0, 1 or 2")
         if not isinstance(nv, bool):
             raise UsageError(f"`nv` is `{shown(nv)}`, it is true or false")
-        features = record.get("features", self.features)
-        if features is not None and not is_names(features):
-            raise UsageError("`features` is a list of names")
-        self.el, self.nv, self.features = el, nv, features
+        self.el, self.nv = el, nv
+        self.features = features_in(record, self._table) if "features" in record else self.features
 
     def read_file(self, path: str) -> None:
         """Take the state in a JSON or TOML file; `-` is standard input.
@@ -212,3 +210,36 @@ def _parse(raw: bytes) -> dict[str, Any]:
         return loads(raw.removeprefix(BOM).decode())
     except (ValueError, RecursionError) as error:
         raise UsageError(f"this is neither JSON nor TOML: {reason(error)}") from None
+
+
+def features_in(record: Mapping[str, Any], table: Table) -> frozenset[str] | None:
+    """The features that a record lists (features, profiles, `-` before one); None for all.
+
+    Raises `UsageError` when `features` is no list of names, or names one nobody knows.
+    """
+    words = record.get("features")
+    if words is None:
+        return None
+    if not is_names(words):
+        raise UsageError("`features` is a list of names")
+    return table.features.named(words)
+
+
+def features_of(text: str | None, table: Table) -> frozenset[str] | None:
+    """The features that an argument names; None for all.
+
+    A list such as `armv8.4,FEAT_NV2,-FEAT_FGT`, or values of ID registers,
+    `ID_AA64MMFR0_EL1=0x…,…`; registers not given are 0.
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    values = [word.partition("=") for word in words]
+    if not any(equals for _, equals, _ in values):
+        return table.features.named(words)
+    builder = StateBuilder(table)
+    for name, equals, value in values:
+        if not equals:
+            raise UsageError(f"`{name}` stands among values of ID registers")
+        builder.set_all([(name, number(value, f"`{name}`"))])
+    return table.features.of_id_registers(builder.registers)

@@ -8,7 +8,6 @@ are unchanged; a cache that cannot be written costs time, nothing else.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from nvtrap.engine import Table
 from nvtrap.errors import TableError, UnknownNameError
@@ -113,6 +112,8 @@ def _compile(path: str, key: str) -> Table:
     from nvtrap.compile import compiled
 
     blob = compiled(path, key=key)
-    with suppress(OSError):
+    try:
         write(_cache_path(key), blob)
+    except OSError:
+        pass
     return unpack(blob, Table, trusted=True)

@@ -12,6 +12,7 @@ from nvtrap.engine import Table
 from nvtrap.errors import InputError
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Finding, Report
+from nvtrap.lang.source import Source, Span
 from nvtrap.places import display_path
 from nvtrap.table.file import unpack
 
@@ -50,6 +51,10 @@ def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
     for path in _tables_first(files, loader):
         if os.path.realpath(path) in covered:
             continue
+        if not _stays(path, paths, folders):
+            where = Span(Source(path, display_path(path), ""), 0, 0)
+            report.add("NV002", f"`{where.source.display}` leads out of the folder", where)
+            continue
         program = loader.load(path)
         covered.update(file.source.path for file in program.files)
         compilation = compile_program(program)
@@ -60,6 +65,18 @@ def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
         expectations += _expect(compilation, report)
     shown = tuple(display_path(path) for path in files)
     return Checked(tuple(report.findings), shown, tuple(tables), expectations)
+
+
+def _stays(path: str, given: Sequence[str], folders: Sequence[str]) -> bool:
+    """Whether a file was given by name, or lies in a given folder in truth.
+
+    In a stranger's folder a link could lead to any file of this machine, and findings
+    quote what they do not understand.
+    """
+    real = os.path.realpath(path)
+    return path in given or any(
+        real.startswith(os.path.join(os.path.realpath(folder), "")) for folder in folders
+    )
 
 
 def _expect(compilation: Compilation, report: Report) -> int:

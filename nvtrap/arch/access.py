@@ -42,7 +42,8 @@ class Access:
         return "write" if self.write else "read"
 
     def __repr__(self) -> str:
-        return f"{self.direction} {self.name or generic_name(self.encoding)}"
+        name = self.name if self.encoding < 0 else generic_name(self.encoding)
+        return f"{self.direction} {name}"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Access):

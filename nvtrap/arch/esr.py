@@ -10,7 +10,7 @@ Direction 1 is a read (MRS, SYSL), 0 a write.
 
 from __future__ import annotations
 
-from nvtrap.arch.encoding import operands
+from nvtrap.arch.encoding import ENCODINGS, operands
 from nvtrap.errors import UsageError
 
 EC_SHIFT = 26
@@ -47,7 +47,12 @@ def decode_sysreg(esr: int) -> tuple[int, bool]:
 
 
 def encode_sysreg(encoding: int, write: bool, rt: int = 0) -> int:
-    """The ESR value with which a trap of this access is reported; Rt is 0..31."""
+    """The ESR value with which a trap of this access is reported; Rt is 0..31.
+
+    Raises `UsageError` for an encoding or an Rt that does not fit.
+    """
+    if not 0 <= encoding < ENCODINGS:
+        raise UsageError(f"encoding `{encoding:#x}` does not fit 16 bits")
     if not 0 <= rt <= 31:
         raise UsageError(f"Rt is {rt}, it goes from 0 to 31")
     op0, op1, crn, crm, op2 = operands(encoding)

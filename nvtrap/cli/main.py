@@ -6,13 +6,12 @@ needs them: a query of a compiled table starts in little more than Python itself
 
 from __future__ import annotations
 
-import os
+import gc
 import sys
-from contextlib import suppress
 
 from nvtrap import __version__
-from nvtrap.cli.terminal import say
-from nvtrap.errors import InputError, NvtrapError, UsageError, closest, did_you_mean
+from nvtrap.cli.terminal import give_up, say
+from nvtrap.errors import InputError, NvtrapError, closest, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ PIPE_CLOSED = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is its exit code (0 fine, 1 findings, 2 failure)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Start-up allocates and keeps; looking for garbage meanwhile costs a tenth of a query.
+    gc.set_threshold(50_000)
     try:
         _prepare_output()
         code = _answer(words)
@@ -51,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("nvtrap: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()  # whoever read has read enough
+        give_up(sys.stdout)  # whoever read has read enough
         return PIPE_CLOSED
     except OSError as error:
-        _give_up_output()
+        give_up(sys.stdout)
         say(f"nvtrap: {_os_error(error)}")
         return 2
     return code
@@ -64,9 +65,6 @@ def _answer(words: list[str]) -> int:
     """Run the command; what it had to say before an error comes before the error."""
     try:
         return _run(words)
-    except UnicodeEncodeError as error:
-        sys.stdout.flush()
-        raise UsageError(f"`{str(error.object).strip()}` is not text") from None
     except NvtrapError:
         sys.stdout.flush()
         raise
@@ -79,12 +77,6 @@ def _prepare_output() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-
-
-def _give_up_output() -> None:
-    """Put a sink below standard output, which Python flushes once more at exit."""
-    with suppress(OSError):  # what is no file, such as a test's buffer, has nothing to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(error: NvtrapError) -> None:

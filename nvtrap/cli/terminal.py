@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import TextIO
 
     from rich.console import Console
 
@@ -48,8 +49,18 @@ def say(message: str) -> None:
     """A line on standard error, if there is one that takes it."""
     if sys.stderr is None:
         return
-    with suppress(OSError):
-        print(plain(message), file=sys.stderr)
+    try:
+        print(plain(message), file=sys.stderr, flush=True)
+    except OSError:
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Put a sink below a stream that takes nothing: Python flushes it once more at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError:
+        pass  # what is no file, such as a test's buffer, has nothing to flush
 
 
 def warn(message: str) -> None:
@@ -95,23 +106,28 @@ def _draw_table(headings: list[str], rows: list[list[str]], width: int) -> bool:
     return True
 
 
-def progress(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
+def progress(lines: Iterable[bytes], size: int, *, prints_little: bool = False) -> Iterator[bytes]:
     """The lines, with a bar on standard error while it takes long and someone watches.
 
-    Nobody needs it who watches the answers themselves, and both would share the screen.
+    The answers must not share the screen with it: they go to a file, or are few enough
+    to be printed above it. Behind a pipe may be a program that prints.
     """
-    if sys.stderr is None or not sys.stderr.isatty() or sys.stdout.isatty():
+    above = prints_little and sys.stdout.isatty()
+    if sys.stderr is None or not sys.stderr.isatty() or not (above or _is_file(sys.stdout)):
         yield from lines
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    # Rich would send what is printed meanwhile to the bar's terminal, wherever it belongs.
     painter = Console(stderr=True)
     with Progress(
-        console=painter, transient=True, redirect_stdout=False, redirect_stderr=False
+        console=painter, transient=True, redirect_stdout=above, redirect_stderr=False
     ) as bar:
         task = bar.add_task("", total=size or None)
         for line in lines:
             yield line
             bar.advance(task, len(line))
+
+
+def _is_file(stream: TextIO) -> bool:
+    return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)

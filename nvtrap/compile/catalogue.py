@@ -17,6 +17,8 @@ from nvtrap.table.file import MOST_NAMED
 MOST_REGISTERS = 1 << 15
 MOST_FIELDS = 1 << 18
 MOST_LAYOUTS = 16
+MOST_FEATURES = 1 << 12
+MOST_PROFILES = 1 << 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,9 @@ class Catalogue:
         """Encodings in words: names, runs of them as ranges, the rest as a number."""
         runs = list(_runs(encodings))
         words = [
-            self.name_of(first)
+            f"`{self.name_of(first)}`"
             if first == last
-            else f"{self.name_of(first)} .. {self.name_of(last)}"
+            else f"`{self.name_of(first)}` .. `{self.name_of(last)}`"
             for first, last in runs[:most]
         ]
         left = sum(last - first + 1 for first, last in runs[most:])
@@ -183,6 +185,10 @@ def _add_feature(catalogue: Catalogue, feature: nodes.Feature, report: Report) -
             feature.name.span,
             f"write `FEAT_{name}`",
         )
+    if len(catalogue.features) >= MOST_FEATURES:
+        text = f"there are more than {MOST_FEATURES} features"
+        report.add("NV006", text, feature.name.span)
+        return
     earlier = catalogue.features.setdefault(name, feature)
     if earlier is not feature:
         twice(report, "feature", feature.name, earlier.span)
@@ -196,6 +202,10 @@ def _add_profile(catalogue: Catalogue, profile: nodes.Profile, report: Report) -
             kind = "feature" if known is catalogue.features else "profile"
             help = report.suggest(member.text, known)
             report.add("NV014", f"unknown {kind} `{member.text}`", member.span, help)
+    if len(catalogue.profiles) >= MOST_PROFILES:
+        text = f"there are more than {MOST_PROFILES} profiles"
+        report.add("NV006", text, profile.name.span)
+        return
     earlier = catalogue.profiles.setdefault(profile.name.text, profile)
     if earlier is not profile:
         twice(report, "profile", profile.name, earlier.span)
@@ -430,6 +440,15 @@ def _positions(written: nodes.Field) -> Iterator[tuple[str, tuple[tuple[int, int
         yield pattern.element(number), (_piece(bit, bit),)
 
 
+def misplaced(msb: int, lsb: int) -> str:
+    """What is wrong with bits of a register; empty when nothing is."""
+    if 0 <= lsb <= msb <= 63:
+        return ""
+    if msb == lsb:
+        return f"bit {msb} is not within [63:0]"
+    return f"bits [{msb}:{lsb}] are not within [63:0], high bit first"
+
+
 def _pieces(bits: nodes.Pieces) -> tuple[tuple[int, int], ...]:
     seen = 0
     pieces = []
@@ -444,6 +463,7 @@ def _pieces(bits: nodes.Pieces) -> tuple[tuple[int, int], ...]:
 
 
 def _piece(msb: int, lsb: int) -> tuple[int, int]:
-    if not 0 <= lsb <= msb <= 63:
-        raise UsageError(f"bits [{msb}:{lsb}] are not within [63:0], high bit first")
+    problem = misplaced(msb, lsb)
+    if problem:
+        raise UsageError(problem)
     return lsb, msb - lsb + 1

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from nvtrap.compile.catalogue import Catalogue
 from nvtrap.compile.controls import Controls
+from nvtrap.compile.expressions import Slots
 from nvtrap.compile.rules import Entry, Part
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Label, Report
 from nvtrap.lang.source import Span
+
+# Every question about a table costs a look at each.
+MOST_SLOTS = 1024
 
 
 def check_entries(entries: dict[int, Entry], catalogue: Catalogue, report: Report) -> None:
@@ -60,9 +64,16 @@ def check_unused(controls: Controls, report: Report) -> None:
 
 
 def check_limits(
-    table: nodes.Table, entries: dict[int, Entry], controls: Controls, report: Report
+    table: nodes.Table,
+    entries: dict[int, Entry],
+    controls: Controls,
+    slots: Slots,
+    report: Report,
 ) -> None:
     """What the table's word numbers must fit the bits it has for that."""
+    if len(slots.names) > MOST_SLOTS:
+        text = f"the table reads more than {MOST_SLOTS} registers and features"
+        report.add("NV006", text, table.span)
     parts = {id(part): part for entry in entries.values() for part in entry.fine}
     filters = {str(part.guard) for part in parts.values()}
     counts = {

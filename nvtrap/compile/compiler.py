@@ -11,7 +11,7 @@ from nvtrap.compile import catalogue as catalogues
 from nvtrap.compile import checks
 from nvtrap.compile import controls as controls_of
 from nvtrap.compile.expressions import Resolver, Slots
-from nvtrap.compile.lower import Lowering
+from nvtrap.compile.lower import Lowering, TooManyRulesError
 from nvtrap.compile.program import Loader, Program, Snapshot
 from nvtrap.compile.rules import Rules
 from nvtrap.errors import RulesError
@@ -66,7 +66,7 @@ def compile_program(program: Program, key: str = "", *, to_ship: bool = False) -
     rules.add_all(statements)
     checks.check_entries(rules.entries, catalogue, report)
     polarities = checks.check_polarities(rules.entries, controls, report)
-    checks.check_limits(table, rules.entries, controls, report)
+    checks.check_limits(table, rules.entries, controls, slots, report)
     is_table = any(isinstance(statement, nodes.Table) for statement in statements)
     if is_table and not report.has_errors:
         checks.check_unused(controls, report)
@@ -76,9 +76,12 @@ def compile_program(program: Program, key: str = "", *, to_ship: bool = False) -
     if report.has_errors:
         return Compilation(tuple(report.findings))
     lowering = Lowering(catalogue, controls, slots)
-    blob = lowering.blob(
-        settings, sanitised, rules.entries, polarities, [] if to_ship else _sources(program)
-    )
+    sources = [] if to_ship else _sources(program)
+    try:
+        blob = lowering.blob(settings, sanitised, rules.entries, polarities, sources)
+    except TooManyRulesError as error:
+        report.add("NV036", error.message, table.span, error.help)
+        return Compilation(tuple(report.findings))
     name = table.name.text if is_table else ""
     expectations = tuple(s for s in statements if isinstance(s, nodes.Expect))
     return Compilation(tuple(report.findings), name, blob, expectations)
@@ -137,17 +140,22 @@ def _table(statements: Sequence[nodes.Statement], program: Program, report: Repo
 def _check_predicates(statements: Sequence[nodes.Statement], resolver: Resolver) -> None:
     """Resolve what features, registers and fields depend on, for the sake of the findings."""
     for statement in statements:
-        if isinstance(statement, nodes.Feature):
-            resolver.when(statement.when)
+        if isinstance(statement, nodes.Feature) and statement.when is not None:
+            resolver.check_registers(statement.when)
+        elif isinstance(statement, nodes.Context):
+            resolver.resolve(statement.when)
         elif isinstance(statement, nodes.Register):
-            if statement.requires is not None:
-                resolver.when(statement.requires.when)
-            for layout in statement.layouts:
-                resolver.when(layout.when)
-            layouts = [field for layout in statement.layouts for field in layout.fields]
-            for written in (*statement.fields, *layouts):
-                if written.requires is not None:
-                    resolver.when(written.requires.when)
+            _check_register(statement, resolver)
+
+
+def _check_register(register: nodes.Register, resolver: Resolver) -> None:
+    for layout in register.layouts:
+        resolver.check_registers(layout.when)
+    layouts = [field for layout in register.layouts for field in layout.fields]
+    fields = [*register.fields, *layouts]
+    for requires in (register.requires, *(field.requires for field in fields)):
+        if requires is not None:
+            resolver.check_features(requires.when)
 
 
 def _sources(program: Program) -> list[list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from nvtrap.compile.catalogue import Catalogue, Variant, twice
 from nvtrap.compile.expressions import UNRESOLVED, Resolved, Resolver, Slots, joined_text
@@ -78,7 +79,8 @@ class Controls:
         """The group `name`; an unknown one is reported."""
         group = self.groups.get(name.text)
         if group is None:
-            help = report.suggest(name.text, self.groups)
+            few = ", ".join(f"`{known}`" for known in islice(self.groups, 8))
+            help = report.suggest(name.text, self.groups) or (f"groups are {few}" if few else "")
             report.add("NV013", f"unknown fine-grained group `{name.text}`", name.span, help)
         return group
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from nvtrap.compile.catalogue import Catalogue, Variant
+from nvtrap.compile.catalogue import Catalogue, Variant, misplaced
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Report
 from nvtrap.table.conditions import (
@@ -115,6 +115,18 @@ class Resolver:
         words = ("access.index", "access.read", WRITE, "context.hypervisor", "context.host_EL0")
         help = "a context hangs on the state alone"
         return FALSE if self._says(expr, words, help) else self.resolve(expr).condition
+
+    def check_registers(self, expr: nodes.Expr) -> None:
+        """What a layout or a feature hangs on: registers, which a state or a CPU has."""
+        words = [flag.text for flag in _flags(expr)]
+        if not self._says(expr, words, "write fields of registers here"):
+            self.when(expr)
+
+    def check_features(self, expr: nodes.Expr) -> None:
+        """What `requires` hangs on: features, which a CPU has or lacks."""
+        words = [term.span.text for term in _terms(expr)]
+        if not self._says(expr, words, "write features here, such as `FEAT_NV2`"):
+            self.when(expr)
 
     def when(self, expr: nodes.Expr | None) -> Condition:
         """The condition that a layout or a feature hangs on; none always holds.
@@ -220,14 +232,10 @@ class Resolver:
     def _check_bits(self, bits: nodes.Bits) -> bool:
         if not self._catalogue.has_register(bits.register, self._report):
             return False
-        if 0 <= bits.lsb <= bits.msb <= 63:
-            return True
-        self._report.add(
-            "NV026",
-            f"bits [{bits.msb}:{bits.lsb}] are not within [63:0], high bit first",
-            bits.span,
-        )
-        return False
+        problem = misplaced(bits.msb, bits.lsb)
+        if problem:
+            self._report.add("NV026", problem, bits.span)
+        return not problem
 
     def _check_flag(self, flag: nodes.Flag) -> bool:
         if flag.text in FLAGS or flag.text in self._catalogue.features:
@@ -319,7 +327,8 @@ class Resolver:
         pieces = [list(piece) for variant in variants for piece in variant.pieces]
         width = sum(variant.width for variant in variants)
         if sum(variant.mask.bit_count() for variant in variants) != _union(variants).bit_count():
-            text = f"`{term.span.one_line}` has a bit twice"
+            names = ", ".join(field.text for field in term.fields)
+            text = f"`{register}.{{{names}}}` has a bit twice"
             self._report.add("NV026", text, term.span)
         return ["f", self._slots.number(register), pieces], width
 

@@ -12,13 +12,20 @@ from nvtrap.compile.catalogue import Catalogue, Variant
 from nvtrap.compile.controls import Control, Controls, Group, bit_of
 from nvtrap.compile.expressions import Resolver, Slots, joined_text
 from nvtrap.compile.rules import Entry, Part
+from nvtrap.errors import UsageError
 from nvtrap.lang import nodes
 from nvtrap.lang.findings import Report
 from nvtrap.lang.source import Span
 from nvtrap.table.conditions import Condition
 from nvtrap.table.file import pack
 
+MOST_RULES = 0xFFFF
+
 Polarities = dict[tuple[int, int], bool]
+
+
+class TooManyRulesError(UsageError):
+    """More different rules than the index of a table can number."""
 
 
 class Lowering:
@@ -80,6 +87,9 @@ class Lowering:
         number = self._rules.get(key)
         if number is None:
             number = self._rules[key] = len(self._rule_records)
+            if number > MOST_RULES:
+                text = f"the table has more than {MOST_RULES} different rules"
+                raise TooManyRulesError(text, "say what several encodings have in common once")
             self._rule_records.append(
                 [
                     list(parts),
@@ -183,10 +193,7 @@ class Lowering:
                 name: None if feature.when is None else self._condition(feature.when)
                 for name, feature in catalogue.features.items()
             },
-            "profiles": {
-                name: [member.text for member in profile.members]
-                for name, profile in catalogue.profiles.items()
-            },
+            "profiles": self._profiles(),
             "fields": {
                 register: absent
                 for register in catalogue.fields
@@ -195,6 +202,14 @@ class Lowering:
             "registers": self._absent_registers(),
         }
         return dumps(record, separators=(",", ":"))
+
+    def _profiles(self) -> dict[str, list[str]]:
+        """The features of each profile, those of the profiles it names among them."""
+        found: dict[str, list[str]] = {}
+        for name, profile in self._catalogue.profiles.items():
+            members = [found.get(member.text, [member.text]) for member in profile.members]
+            found[name] = list(dict.fromkeys(feature for inner in members for feature in inner))
+        return found
 
     def _absent_fields(self, register: str) -> list[list[Any]]:
         """[condition on features, mask, how its bits read without them] of each field."""

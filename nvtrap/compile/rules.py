@@ -294,7 +294,7 @@ class Rules:
             self._report.add("NV026", f"`{name.text}` has more than one bit", name.span)
             return None
         if len(set(bits.values())) > 1:
-            places = " and ".join(f"{register}[{bit}]" for register, bit in bits.items())
+            places = " and ".join(f"`{register}[{bit}]`" for register, bit in bits.items())
             self._report.add(
                 "NV042", f"`{name.text}` is at {places}, its positions must agree", name.span
             )
@@ -328,7 +328,7 @@ class Rules:
             if bit in self._bits_of(register)
         ]
         if not variants:
-            registers = " and ".join(group.sides)
+            registers = " and ".join(f"`{register}`" for register in group.sides)
             self._report.add("NV039", f"bit {bit} of {registers} is RES0", written.span)
             return None
         negative = written.polarity == "negative" if written.polarity else variants[0].negative

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nvtrap.conform.lines import parse_object
 from nvtrap.conform.traps import TrapReader
+from nvtrap.conform.verdicts import PASSED, Verdict, failed
 from nvtrap.errors import UsageError
 from nvtrap.inputs import shown
 
@@ -15,22 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from nvtrap.conform.verdicts import Score
     from nvtrap.engine import Table
 
-    Judge = Callable[[dict[str, Any]], str]
+    Judge = Callable[[dict[str, Any]], Score]
 
 LINUX_TRAP = "Linux trap"
+ARCHITECTURE = "architecture"
+# The table that a kind is held against unless another is named.
+USUAL_TABLES = {LINUX_TRAP: "linux-6.12", ARCHITECTURE: "arch"}
 MOST_OF_A_NAME = 1000
-
-
-class Verdict:
-    """What came of one line: `problem` is empty when it passed."""
-
-    __slots__ = ("name", "problem")
-
-    def __init__(self, name: str, problem: str) -> None:
-        self.name = name
-        self.problem = problem
 
 
 def kind_of(record: dict[str, Any]) -> str:
@@ -40,6 +35,8 @@ def kind_of(record: dict[str, Any]) -> str:
     """
     if {"esr", "expect", "state"} <= record.keys():
         return LINUX_TRAP
+    if "enc" in record and ("base" in record or "outcome" in record):
+        return ARCHITECTURE
     keys = ", ".join(f"`{shown(key)}`" for key in list(record)[:6])
     raise UsageError(f"no kind of recording has the keys {keys or '(none)'}")
 
@@ -58,29 +55,37 @@ class Judges:
             name = shown(record.get("id", name), MOST_OF_A_NAME)
             kind = kind_of(record)
         except UsageError as error:
-            return Verdict(name, error.message)
+            return Verdict(name, failed(error.message))
         judge = self._judge(kind)  # without its table no line can be judged: not a verdict
         try:
             return Verdict(name, judge(record))
         except UsageError as error:
-            return Verdict(name, error.message)
+            return Verdict(name, failed(error.message))
 
     def _judge(self, kind: str) -> Judge:
         if kind not in self._judges:
-            self._judges[kind] = _linux_trap(self._load("linux-6.12"))
+            table = self._load(USUAL_TABLES[kind])
+            is_linux = kind == LINUX_TRAP
+            self._judges[kind] = _linux_trap(table) if is_linux else _architecture(table)
         return self._judges[kind]
 
 
 def _linux_trap(table: Table) -> Judge:
     reader = TrapReader(table)
 
-    def judge(record: dict[str, Any]) -> str:
+    def judge(record: dict[str, Any]) -> Score:
         outcome = reader.decide(record)
         if outcome.outcome == record["expect"]:
-            return ""
-        return f"expected {shown(record['expect'])}, got {outcome!r}"
+            return PASSED
+        return failed(f"expected {shown(record['expect'])}, got {outcome!r}")
 
     return judge
+
+
+def _architecture(table: Table) -> Judge:
+    from nvtrap.conform.architecture import Architecture
+
+    return Architecture(table).judge
 
 
 def conform(lines: Iterable[bytes], load: Callable[[str], Table]) -> Iterator[Verdict]:

@@ -18,7 +18,8 @@ from nvtrap.arch.esr import decode_sysreg
 from nvtrap.conform.lines import parse_object
 from nvtrap.engine import State
 from nvtrap.errors import NvtrapError, UnknownNameError, UsageError
-from nvtrap.inputs import is_names, shown
+from nvtrap.inputs import shown
+from nvtrap.states import features_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,8 +68,6 @@ class TrapReader:
 
     def _encoding(self, enc: object) -> int:
         if isinstance(enc, str):
-            if not enc.isascii():  # no name is, and half a character could not be looked up
-                raise UnknownNameError("register", enc)
             return self._table.encoding(enc)
         if not isinstance(enc, list) or len(enc) != 5 or any(type(n) is not int for n in enc):
             raise UsageError("`enc` is the five numbers [op0, op1, CRn, CRm, op2], or a name")
@@ -80,16 +79,13 @@ class TrapReader:
             raise UsageError(f"`el` is `{shown(el)}`, a trap comes from EL 0, 1 or 2")
         if type(nv) is not bool:
             raise UsageError(f"`nv` is `{shown(nv)}`, it is true or false")
-        features = record.get("features")
-        if features is not None and not is_names(features):
-            raise UsageError("`features` is a list of names")
         return State(
             self._registers(record["state"], "state"),
             el=el,
             nv=nv,
             res0=self._registers(record["res0"], "res0") if "res0" in record else None,
             fgu=self._groups(record["fgu"]) if "fgu" in record else None,
-            features=features,
+            features=features_in(record, self._table) if "features" in record else None,
         )
 
     def _registers(self, values: object, what: str) -> dict[str, int]:

@@ -62,6 +62,8 @@ class State:
         words = [f"EL{self.el}", *(f"{n}={v:#x}" for n, v in self.registers.items())]
         words += [f"res0 {name}={value:#x}" for name, value in self.res0.items()]
         words += [f"fgu {name}={value:#x}" for name, value in self.fgu.items()]
+        if self.features is not None:
+            words.append(f"features {' '.join(sorted(self.features)) or 'none'}")
         return ", ".join(words if self.nv else [*words, "no EL2"])
 
     def __eq__(self, other: object) -> bool:

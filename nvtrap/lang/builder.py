@@ -22,6 +22,9 @@ LONGEST_NAME = 128
 # VNCR_EL2 points at one page.
 MOST_MEMORY = 0x1000
 
+# What a clause of a table says: its words, their value, where it stands.
+Clause = tuple[str, Any, Span]
+
 
 @v_args(inline=True)
 class Builder(Transformer[Token, Any]):
@@ -215,6 +218,8 @@ class Builder(Transformer[Token, Any]):
 
     def group(self, name: Token, *sides: nodes.Side | Token) -> nodes.Group:
         keys = [str(side)[1:-1] for side in sides if isinstance(side, Token)]
+        if len(keys) > 1:
+            self._report.add("NV040", f"group `{name}` has two keys", self._span(*sides))
         registers = tuple(side for side in sides if isinstance(side, nodes.Side))
         return nodes.Group(
             self._name(name), registers, keys[-1] if keys else "", self._span(name, *sides)
@@ -338,49 +343,52 @@ class Builder(Transformer[Token, Any]):
 
     # ---- tables and tests --------------------------------------------------
 
-    def table(self, name: Token, *clauses: tuple[str, Any]) -> nodes.Table:
+    def table(self, name: Token, *clauses: Clause) -> nodes.Table:
         said: dict[str, Any] = {}
         limits: list[nodes.Limit] = []
         sanitised: list[Name] = []
-        for key, value in clauses:
+        for key, value, span in clauses:
             if key == "limit":
                 limits.append(value)
             elif key == "sanitise":
                 sanitised += value
+            elif key in said:
+                self._report.add("NV040", f"the table says `{key}` twice", span)
             else:
                 said[key] = value
         return nodes.Table(
             name=self._name(name),
-            additive=said.get("parts") == "additive",
-            hypervisor=said.get("hypervisor"),
-            host_el0=said.get("host_el0"),
+            additive=said.get("parts are") == "additive",
+            hypervisor=said.get("hypervisor context"),
+            host_el0=said.get("host EL0"),
             sanitised=tuple(sanitised),
-            fine_by_position=said.get("fine_bits") == "position",
-            absent_read_as_zero=said.get("absent", "disarm") != "disarm",
+            fine_by_position=said.get("fine bits by") == "position",
+            absent_read_as_zero=said.get("absent fields", "disarm") != "disarm",
             limits=tuple(limits),
             span=self._span(name),
         )
 
-    def parts_clause(self, which: Token) -> tuple[str, Any]:
-        return "parts", str(which)
+    def parts_clause(self, which: Token) -> Clause:
+        return "parts are", str(which), self._span(which)
 
-    def hypervisor(self, when: Expr) -> tuple[str, Any]:
-        return "hypervisor", when
+    def hypervisor(self, when: Expr) -> Clause:
+        return "hypervisor context", when, when.span
 
-    def host_el0(self, when: Expr) -> tuple[str, Any]:
-        return "host_el0", when
+    def host_el0(self, when: Expr) -> Clause:
+        return "host EL0", when, when.span
 
-    def sanitise(self, *names: Token) -> tuple[str, Any]:
-        return "sanitise", self._names(names)
+    def sanitise(self, *names: Token) -> Clause:
+        return "sanitise", self._names(names), self._span(*names)
 
-    def fine_bits(self, by: Token) -> tuple[str, Any]:
-        return "fine_bits", str(by)
+    def fine_bits(self, by: Token) -> Clause:
+        return "fine bits by", str(by), self._span(by)
 
-    def absent(self, which: Token) -> tuple[str, Any]:
-        return "absent", str(which)
+    def absent(self, which: Token) -> Clause:
+        return "absent fields", str(which), self._span(which)
 
-    def limit(self, what: Token, most: Token) -> tuple[str, Any]:
-        return "limit", nodes.Limit(str(what), self._int(most), self._span(what, most))
+    def limit(self, what: Token, most: Token) -> Clause:
+        span = self._span(what, most)
+        return "limit", nodes.Limit(str(what), self._int(most), span), span
 
     def use_file(self, target: Token) -> nodes.Use:
         return nodes.Use(str(target)[1:-1], False, self._span(target))

@@ -32,7 +32,9 @@ else:
 TRUE: Condition = ["true"]
 FALSE: Condition = ["false"]
 COMPARE = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
-DEEPEST = 200
+# Python nests brackets 200 deep; the engine makes Python of conditions, and a term of many
+# pieces nests as well.
+DEEPEST = 100
 
 # Slots that are no register: the EL, and what holds of the access and the context.
 EL = "EL"
@@ -145,44 +147,58 @@ def spread(number: int, pieces: list[list[int]]) -> tuple[int, int]:
     return mask, bits
 
 
-def check(condition: object, slots: int, depth: int = 0) -> None:
-    """Raise `TableError` unless this is a condition over `slots` slots.
+def check(condition: object, slots: int | None, depth: int = 0) -> None:
+    """Raise `TableError` unless this is a condition over `slots` slots (None: over names).
 
     INVARIANT: what has passed holds only numbers and the words above; the engine turns
     conditions into code on the strength of it.
     """
-    if not isinstance(condition, list) or not condition or depth > DEEPEST:
+    if type(condition) is not list or not condition or depth > DEEPEST:
         raise TableError("a condition of the table is malformed")
     kind, *rest = condition
     if kind in ("true", "false") and not rest:
         return
-    if kind == "not" and len(rest) != 1:
-        raise TableError("a condition of the table is malformed")
-    if kind in ("and", "or", "not") and rest:
+    if (kind in ("and", "or") and rest) or (kind == "not" and len(rest) == 1):
         for part in rest:
             check(part, slots, depth + 1)
         return
-    if kind == "cmp" and len(rest) == 3 and rest[0] in COMPARE:
+    if kind == "cmp" and len(rest) == 3 and type(rest[0]) is str and rest[0] in COMPARE:
         _check_term(rest[1], slots)
         _check_term(rest[2], slots)
         return
     raise TableError("a condition of the table is malformed")
 
 
-def _check_term(term: object, slots: int) -> None:
+def _check_term(term: object, slots: int | None) -> None:
     match term:
         case ["i"]:
             return
-        case ["k", int()]:
+        case ["k", number] if _is_number(number, 1 << 64):
             return
-        case ["f", int(slot), [*pieces]] if 0 <= slot < slots and pieces:
-            if all(_is_piece(piece) for piece in pieces):
-                return
+        case ["f", str(), pieces] if slots is None:
+            check_pieces(pieces)
+            return
+        case ["f", slot, pieces] if slots is not None and _is_number(slot, slots):
+            check_pieces(pieces)
+            return
     raise TableError("a term of the table is malformed")
 
 
-def _is_piece(piece: object) -> bool:
-    match piece:
-        case [int(lsb), int(width)]:
-            return 0 <= lsb < 64 and 0 < width <= 64 - lsb
-    return False
+def check_pieces(pieces: object) -> None:
+    """Raise `TableError` unless these are bits of a register, none of them twice."""
+    seen = 0
+    if type(pieces) is not list or not pieces:
+        raise TableError("the bits of a field are malformed")
+    for piece in pieces:
+        match piece:
+            case [lsb, width] if _is_number(lsb, 64) and _is_number(width, 65 - lsb) and width:
+                mask = (1 << width) - 1 << lsb
+            case _:
+                mask = seen = 1
+        if mask & seen:
+            raise TableError("the bits of a field are malformed")
+        seen |= mask
+
+
+def _is_number(value: object, count: int) -> bool:
+    return type(value) is int and 0 <= value < count

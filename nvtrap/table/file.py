@@ -11,7 +11,7 @@ r"""The file of a compiled table.
     features  JSON, see `nvtrap.table.features`
 
 The checksum covers everything behind it. All but records and index is decoded when asked for.
-Nothing in a file is trusted: see `check`.
+Nothing in a file from elsewhere is trusted: see `nvtrap.table.check`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from json import dumps, loads
 
 from nvtrap.arch.encoding import ENCODINGS
 from nvtrap.errors import TableError
-from nvtrap.table import conditions
 from nvtrap.table.model import CompiledTable
 
 TYPE_CHECKING = False
@@ -37,6 +36,8 @@ SUFFIX = ".nvtable"
 MOST_BYTES = 64 << 20
 MOST_NAMED = 1024
 SECTIONS = 5
+# What comes of taking a record for what it is not.
+_MALFORMED = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 _HEADER = len(MAGIC) + 2 + 4 + 4 * SECTIONS
 
 
@@ -59,17 +60,22 @@ def pack(
 def unpack(blob: bytes, kind: type[T], *, trusted: bool = False) -> T:
     """The table in `blob`, as a `kind`.
 
-    A table that this program wrote itself is `trusted` on its checksum; the records of
-    any other are checked one by one.
+    A table that this program wrote itself is `trusted` on its checksum; any other is
+    checked whole, see `nvtrap.table.check`.
 
     Raises `TableError` when it is no table, of another version, or damaged.
     """
-    records, index, names, fields, features = sections(blob)
-    data = loads(records)
+    records, index, *catalogue = sections(blob)
     rule_of = memoryview(_little_endian(_inflate(index))).cast("H")
-    if not trusted:
-        check(data, rule_of)
-    return kind(data, rule_of, names, fields, features)
+    try:
+        data = loads(records)
+        if not trusted:
+            from nvtrap.table.check import check
+
+            check(data, rule_of, *catalogue)
+        return kind(data, rule_of, *catalogue)
+    except _MALFORMED:
+        raise TableError("the compiled table is malformed (a record has another shape)") from None
 
 
 def sections(blob: bytes) -> list[bytes]:
@@ -114,49 +120,6 @@ def _little_endian(index: bytes) -> bytes:
     swapped = bytearray(index)
     swapped[::2], swapped[1::2] = index[1::2], index[::2]
     return bytes(swapped)
-
-
-def check(data: Any, rule_of: memoryview[int]) -> None:
-    """Raise `TableError` unless the records refer only to what is there."""
-    try:
-        _check_records(data)
-    except (KeyError, TypeError, ValueError, IndexError):
-        raise TableError("the compiled table is malformed (a record has another shape)") from None
-    if max(rule_of) >= len(data["rules"]):
-        raise TableError("the compiled table is malformed (an entry has no rule)")
-
-
-def _check_records(data: Any) -> None:
-    slots = len(data["slots"])
-    files = len(data["files"])
-    conditions.check(data["hypervisor"], slots)
-    conditions.check(data["host_el0"], slots)
-    for _, _, _, sides, *_ in data["groups"]:
-        _within(slots, *(side for side in sides if side != -1))
-    for place, fields, _, _, _, _, when, _, members in data["controls"]:
-        conditions.check(when, slots)
-        _within(len(data["controls"]), *members)
-        _within(slots, *(slot for _, slot, _ in fields))
-        _within(files, place[0])
-    for place, control, group, bit, _, _, guard, _, _, _ in data["parts"]:
-        conditions.check(guard, slots)
-        _within(len(data["controls"]), max(control, 0))
-        _within(len(data["groups"]) or 1, max(group, 0))
-        _within(64, max(bit, 0))
-        _within(files, place[0])
-    for parts, _, place, memory in data["rules"]:
-        _within(len(data["parts"]), *parts)
-        if memory is not None:
-            _within(1 << 16, memory[0])
-            conditions.check(memory[1], slots)
-        if place is not None:
-            _within(files, place[0])
-
-
-def _within(count: int, *numbers: int) -> None:
-    for number in numbers:
-        if not 0 <= number < count:
-            raise ValueError
 
 
 def write(path: str, blob: bytes) -> None:

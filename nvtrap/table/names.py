@@ -38,6 +38,8 @@ class Names:
     def spelled(self, name: str) -> str | None:
         """`name` as the catalogue spells it, or None when it has no such name."""
         wanted = name.strip().replace(" ", "_")
+        if not wanted.isascii():  # no name has such letters, and some cannot be encoded
+            return None
         if f"\n{wanted} ".encode() in self._text:
             return wanted
         if self._known is None:

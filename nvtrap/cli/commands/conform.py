@@ -27,16 +27,22 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Run the vectors: a line for each failure, the counts last."""
+    """Run the vectors: a line for each failure, what was left out and why, the counts last."""
     passed = failed = 0
+    left_out: dict[str, int] = {}
     for path in arguments.files:
-        lines = progress(read_lines(path), size_of(path))
+        lines = progress(read_lines(path), size_of(path), prints_little=True)
         for verdict in conform(lines, partial(_table, arguments.table)):
-            if verdict.problem:
+            score = verdict.score
+            if score.problem:
                 failed += 1
-                show([[(f"{path}: {verdict.name}: ", ""), (verdict.problem, "red")]])
+                show([[(f"{path}: {verdict.name}: ", ""), (score.problem, "red")]])
+            elif score.reason:
+                left_out[score.reason] = left_out.get(score.reason, 0) + 1
             else:
                 passed += 1
+    for reason, count in sorted(left_out.items()):
+        show([[(f"left out, {reason}: {count}", "dim")]])
     style = "bold red" if failed else "bold green"
     show([[(f"{passed} passed, {failed} failed", style)]])
     return 1 if failed else 0

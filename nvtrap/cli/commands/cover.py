@@ -7,8 +7,8 @@ import sys
 from nvtrap import load
 from nvtrap.analysis.coverage import DELIBERATE, Coverage
 from nvtrap.cli.accesses import direction_word
-from nvtrap.cli.commands.diff import features_of
 from nvtrap.cli.terminal import show
+from nvtrap.states import features_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

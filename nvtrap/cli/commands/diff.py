@@ -9,6 +9,7 @@ from nvtrap import load
 from nvtrap.analysis.differences import Comparison, changed
 from nvtrap.cli.terminal import show
 from nvtrap.revisions import checked_out, is_revision
+from nvtrap.states import features_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,10 +79,3 @@ def table_at(name: str, stack: ExitStack) -> Table:
 
     path, snapshot = stack.enter_context(checked_out(name))
     return unpack(compiled(path, snapshot=snapshot), Table, trusted=True)
-
-
-def features_of(text: str | None, table: Table) -> frozenset[str] | None:
-    """The features that `--features` names; None for all."""
-    if text is None:
-        return None
-    return table.features.named(word.strip() for word in text.split(",") if word.strip())

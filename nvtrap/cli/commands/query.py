@@ -6,7 +6,7 @@ from nvtrap import Access, State, load
 from nvtrap.arch import EC_SYSREG, ENCODINGS
 from nvtrap.cli.terminal import OUTCOME_STYLES, show, wants_colour, warn
 from nvtrap.errors import UsageError
-from nvtrap.states import StateBuilder, number
+from nvtrap.states import StateBuilder, features_of, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="KEY=N",
         help="disabled bits of a fine-grained group",
     )
+    add(
+        "--features",
+        metavar="LIST",
+        help="features and profiles, such as armv8.4,FEAT_NV2, or values of ID registers"
+        " (default: all)",
+    )
     parser.table_option()
     add("--why", action="store_true", help="every step, every control, and what would change it")
     add("--json", action="store_true", help="the answer and all of --why as JSON")
@@ -117,6 +123,8 @@ def _state(arguments: Namespace, table: Table) -> State:
         builder.el = int(arguments.el)
     if arguments.no_nv:
         builder.nv = False
+    if arguments.features is not None:
+        builder.features = features_of(arguments.features, table)
     return builder.state()
 
 

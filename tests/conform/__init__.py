@@ -1,0 +1,1 @@
+"""Recorded vectors: reading lines, telling kinds, judging."""
