@@ -37,8 +37,8 @@ class Checked:
 def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
     """Check rule files, and all those below folders.
 
-    A file that a table uses is checked as part of it; one that none uses is checked by
-    itself, with what it uses. Raises `InputError` for a path that is not there or a
+    A file that a table uses is checked as part of it; a table, and one that none uses, is
+    checked by itself, with what it uses. Raises `InputError` for a path that is not there or a
     folder without rule files.
     """
     files = list(dict.fromkeys(path for given in paths for path in rule_files(given)))
@@ -48,8 +48,8 @@ def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
     tables: list[str] = []
     expectations = 0
     covered: set[str] = set()
-    for path in _tables_first(files, loader):
-        if os.path.realpath(path) in covered:
+    for path, says_table in _tables_first(files, loader):
+        if os.path.realpath(path) in covered and not says_table:
             continue
         if not _stays(path, paths, folders):
             where = Span(Source(path, display_path(path), ""), 0, 0)
@@ -103,15 +103,16 @@ def rule_files(path: str) -> list[str]:
     return found
 
 
-def _tables_first(files: Sequence[str], loader: Loader) -> Iterator[str]:
-    """Files that say a table, then the others: a table brings in most of what it uses."""
+def _tables_first(files: Sequence[str], loader: Loader) -> Iterator[tuple[str, bool]]:
+    """Files that say a table (and that they do), then the others, most of which it uses."""
     others = []
     for path in files:
         if _says_table(path, loader):
-            yield path
+            yield path, True
         else:
             others.append(path)
-    yield from others
+    for path in others:
+        yield path, False
 
 
 def _says_table(path: str, loader: Loader) -> bool:

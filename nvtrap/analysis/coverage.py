@@ -53,6 +53,9 @@ class Coverage:
         self._domain = guest_states([self._table, self._arch])
         self._causes: dict[tuple[bool, int, bool], list[Cause]] = {}
         self._families = _families(arch)
+        self._flags: dict[int, str] = {}
+        for _, encoding, flags in arch.names:
+            self._flags[encoding] = self._flags.get(encoding, "") + flags
 
     def gaps(self) -> list[Gap]:
         """Every disagreement, by kind and encoding."""
@@ -69,7 +72,7 @@ class Coverage:
     def _at(self, encoding: int) -> Iterator[Gap]:
         bdd = self._space.bdd
         told: set[frozenset[int]] = set()
-        for write in (False, True):
+        for write in self._directions(encoding):
             arch = self._arch.behaviour(encoding, write).forward(bdd)
             table = self._table.behaviour(encoding, write).forward(bdd)
             lacks = bdd.and_(self._domain, arch, bdd.not_(table))
@@ -80,8 +83,18 @@ class Coverage:
                     yield self._lacking(cause, where, encoding, write)
             for cause in self._of(self._table, encoding, write):
                 where = bdd.and_(adds, cause.node)
-                if where != FALSE and self._bits(cause) not in told:
+                if where != FALSE and not self._is_told(cause, told):
                     yield self._added(cause, where, encoding, write)
+
+    def _is_told(self, cause: Cause, told: set[frozenset[int]]) -> bool:
+        """Whether the bits of a cause are, or are part of, a disagreement told already."""
+        bits = self._bits(cause)
+        return any(bits <= other or other <= bits for other in told)
+
+    def _directions(self, encoding: int) -> list[bool]:
+        """The directions that exist: a write-only register is never read."""
+        flags = self._flags.get(encoding, "rw")
+        return [write for write in (False, True) if "rw"[write] in flags]
 
     def _of(self, side: Formulas, encoding: int, write: bool) -> list[Cause]:
         key = side is self._arch, side.table.rule_of[encoding], write

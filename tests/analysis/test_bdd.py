@@ -57,7 +57,7 @@ def test_equal_functions_are_the_same_node(truth: list[bool]) -> None:
 def test_the_cheapest_assignment_has_the_fewest_ones(truth: list[bool]) -> None:
     """No other satisfying assignment sets fewer variables; there is none for FALSE."""
     bdd = Bdd()
-    chosen = bdd.cheapest(function(bdd, truth), lambda variable: (0, 1))
+    chosen = bdd.cheapest(function(bdd, truth), lambda _: (0, 1))
     ones = [number.bit_count() for number, value in enumerate(truth) if value]
     assert (chosen is None) == (not ones)
     if chosen is not None:

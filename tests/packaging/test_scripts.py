@@ -11,7 +11,7 @@ import pytest
 
 from tools.packages import ROOT
 
-SCRIPTS = ("run", "test", "check", "coverage", "bench")
+SCRIPTS = ("run", "test", "check", "coverage", "bench", "import-check")
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "setup.sh"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from nvtrap import load
-from nvtrap.analysis.coverage import DELIBERATE, Coverage
-from nvtrap.cli.accesses import direction_word
+from nvtrap.analysis.coverage import DELIBERATE, KINDS, Coverage
+from nvtrap.cli.accesses import in_words
 from nvtrap.cli.terminal import show
 from nvtrap.states import features_of
 
@@ -62,44 +62,41 @@ def run(arguments: Namespace) -> int:
     table, arch = load(arguments.table), load(arguments.against)
     features = features_of(arguments.features, arch)
     found = Coverage(table, arch, features).gaps()
-    rows = list(_joined(found))
     if arguments.json:
         from json import dumps
 
-        records = [_record(arch, gap, directions) for gap, directions in rows]
+        records = [_record(arch, gap) for gap in found]
         document = {"version": 1, "table": arguments.table, "against": arguments.against}
         sys.stdout.write(dumps({**document, "gaps": records}, indent=2) + "\n")
     else:
-        show(_lines(arch, rows, arguments))
+        show(_lines(arch, found, arguments))
     return 1 if any(gap.kind != DELIBERATE for gap in found) else 0
 
 
-def _joined(gaps: list[Gap]) -> Iterator[tuple[Gap, set[bool]]]:
-    """Gaps that differ in nothing but the direction, once with both."""
-    joined: dict[tuple[object, ...], tuple[Gap, set[bool]]] = {}
+def _lines(arch: Table, gaps: list[Gap], arguments: Namespace) -> Iterator[Line]:
+    """A heading for each kind; below it a block for each control and pair of rules."""
+    for kind in KINDS:
+        blocks = _blocks([gap for gap in gaps if gap.kind == kind])
+        if blocks:
+            accesses = sum(map(len, blocks.values()))
+            yield [(f"{kind} ({accesses}): ", "bold"), (ABOUT[kind], "")]
+        for block in blocks.values():
+            first = block[0]
+            yield [(f"  {first.control:<28}", "cyan"), (_places(first, arguments), "dim")]
+            yield [(f"    {in_words(arch, [(gap.encoding, gap.write) for gap in block])}", "")]
+            reason = f": {first.reason}" if first.reason else ""
+            yield [(f"    in {first.witness!r}{reason}", "dim")]
+    wrong = sum(gap.kind != DELIBERATE for gap in gaps)
+    yield [(f"{wrong} accesses with findings, {len(gaps) - wrong} deliberate", "bold")]
+
+
+def _blocks(gaps: list[Gap]) -> dict[tuple[str, ...], list[Gap]]:
+    """The gaps that differ in nothing but the access, in one block."""
+    blocks: dict[tuple[str, ...], list[Gap]] = {}
     for gap in gaps:
-        key = (gap.kind, gap.encoding, gap.control, gap.arch_place, gap.place)
-        joined.setdefault(key, (gap, set()))[1].add(gap.write)
-    yield from joined.values()
-
-
-def _lines(arch: Table, rows: list[tuple[Gap, set[bool]]], arguments: Namespace) -> Iterator[Line]:
-    kind = ""
-    for gap, directions in rows:
-        if gap.kind != kind:
-            kind = gap.kind
-            count = sum(1 for other, _ in rows if other.kind == kind)
-            yield [(f"{kind} ({count}): ", "bold"), (ABOUT[kind], "")]
-        name = arch.name_of(gap.encoding, gap.write)
-        yield [
-            (f"  {name:<20} {direction_word(directions):<10} ", ""),
-            (f"{gap.control:<28} ", "cyan"),
-            (_places(gap, arguments), "dim"),
-        ]
-        yield [(f"    in {gap.witness!r}" + (f": {gap.reason}" if gap.reason else ""), "")]
-    wrong = sum(1 for gap, _ in rows if gap.kind != DELIBERATE)
-    deliberate = len(rows) - wrong
-    yield [(f"{wrong} findings, {deliberate} deliberate", "bold")]
+        key = (gap.control, gap.arch_place, gap.place, repr(gap.witness))
+        blocks.setdefault(key, []).append(gap)
+    return blocks
 
 
 def _places(gap: Gap, arguments: Namespace) -> str:
@@ -111,11 +108,11 @@ def _places(gap: Gap, arguments: Namespace) -> str:
     return ", ".join(words)
 
 
-def _record(arch: Table, gap: Gap, directions: set[bool]) -> dict[str, Any]:
+def _record(arch: Table, gap: Gap) -> dict[str, Any]:
     return {
         "kind": gap.kind,
         "register": arch.name_of(gap.encoding, gap.write),
-        "dir": "".join("W" if write else "R" for write in sorted(directions)),
+        "dir": "W" if gap.write else "R",
         "control": gap.control,
         "arch_rule": gap.arch_place or None,
         "rule": gap.place or None,
