@@ -83,8 +83,7 @@ def compile_program(program: Program, key: str = "", *, to_ship: bool = False) -
         report.add("NV036", error.message, table.span, error.help)
         return Compilation(tuple(report.findings))
     name = table.name.text if is_table else ""
-    expectations = tuple(s for s in statements if isinstance(s, nodes.Expect))
-    return Compilation(tuple(report.findings), name, blob, expectations)
+    return Compilation(tuple(report.findings), name, blob, tuple(program.expectations))
 
 
 def compiled(

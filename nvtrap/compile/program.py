@@ -29,13 +29,26 @@ DEEPEST = 32
 class Program:
     """The files of one compilation in the order in which their statements count.
 
-    `paths` are all the files and folders that were looked into.
+    `paths` are all the files and folders that were looked into, `inherited` the files of
+    tables that the main file uses.
     """
 
     root: Source
     files: list[nodes.File] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    inherited: set[str] = field(default_factory=set)
     report: Report = field(default_factory=Report)
+
+    @property
+    def expectations(self) -> list[nodes.Expect]:
+        """The tests of this table; those of an inherited one hold for that one."""
+        return [
+            statement
+            for file in self.files
+            if file.source.path not in self.inherited
+            for statement in file.statements
+            if isinstance(statement, nodes.Expect)
+        ]
 
     @property
     def statements(self) -> list[nodes.Statement]:
@@ -164,6 +177,9 @@ class _Walk:
     def visit(self, file: nodes.File, above: tuple[str, ...]) -> None:
         """Add what `file` uses, then `file`; `above` are the files that led here."""
         path = file.source.path
+        says_table = any(isinstance(statement, nodes.Table) for statement in file.statements)
+        if above and (says_table or above[-1] in self._program.inherited):
+            self._program.inherited.add(path)
         self._done.add(path)
         self._program.paths.append(path)
         self._bytes += len(file.source.text)

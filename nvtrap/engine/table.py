@@ -149,10 +149,12 @@ class Bound:
         if not self.state.nv or self.context != NO_CONTEXT:
             return None
         offset, when = rule.memory
-        words = list(self.words)
-        if self._table.slot(WRITE) >= 0:
-            words[self._table.slot(WRITE)] = write
-        return offset if evaluate(when, words.__getitem__) else None
+        direction = self._table.slot(WRITE)
+
+        def word(slot: int) -> int:
+            return write if slot == direction else self.words[slot]
+
+        return offset if evaluate(when, word) else None
 
     def step(self, number: int, write: bool) -> int:
         """The step that decides for a rule, in the order of the design's decision."""

@@ -103,9 +103,10 @@ class _Search:
             op = _OPPOSITE[op]
         for moved, kept, how in ((left, right, op), (right, left, _MIRRORED[op])):
             if self._can_set(moved):
-                value = self._nearest(moved, how, term_value(kept, self._word, self._index))
-                if 0 <= value <= _most(moved):
-                    yield [(moved[1], moved[2], value)]
+                other = term_value(kept, self._word, self._index)
+                for value in self._values(moved, how, other):
+                    if 0 <= value <= _most(moved):
+                        yield [(moved[1], moved[2], value)]
         if self._can_set(left) and self._can_set(right):
             low, high = {"<": (0, _most(right)), ">": (_most(left), 0)}.get(op, (0, op == "!="))
             yield [(left[1], left[2], low), (right[1], right[2], int(high))]
@@ -117,12 +118,16 @@ class _Search:
         name = self._slots[term[1]]
         return name not in SPECIAL and not name.startswith("FEAT_")
 
-    def _nearest(self, field: Condition, op: str, other: int) -> int:
-        """The value nearest to the present one with which `field op other` holds."""
+    def _values(self, field: Condition, op: str, other: int) -> list[int]:
+        """Values with which `field op other` holds: the nearest and the farthest, or a bit away."""
         if op == "!=":
-            return joined(self._word(field[1]), field[2]) ^ 1
-        away = {"<": -1, ">": 1}
-        return other + away.get(op, 0)
+            now = joined(self._word(field[1]), field[2])
+            return [now ^ 1 << bit for bit in range(_most(field).bit_length())]
+        nearest = other + {"<": -1, ">": 1}.get(op, 0)
+        if op == "==":
+            return [nearest]
+        farthest = 0 if op[0] == "<" else _most(field)
+        return [nearest, farthest]
 
 
 def _most(field: Condition) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nvtrap.errors import closest, did_you_mean
-from nvtrap.lang.grammar import TERMINALS, WORDS
+from nvtrap.lang.grammar import words_of
 
 _AROUND = 120
 
@@ -41,7 +41,8 @@ def advice(text: str, at: int, expected: set[str]) -> str:
     """Advice about what stands at `at`, where one of the terminals `expected` should."""
     found = _WORD.match(text, at)
     if found is not None:
-        close = closest(found[0][:_AROUND], _words(expected), most=1)
+        words = [word for terminal in sorted(expected) for word in words_of(terminal)]
+        close = closest(found[0][:_AROUND], words, most=1)
         if close and close[0] != found[0]:
             return did_you_mean(close)
     around = f"{text[max(0, at - _AROUND) : at]}‸{text[at : at + _AROUND]}"
@@ -49,12 +50,3 @@ def advice(text: str, at: int, expected: set[str]) -> str:
         if (not terminal or terminal in expected) and pattern.search(around):
             return advice
     return ""
-
-
-def _words(expected: set[str]) -> list[str]:
-    """The words that the terminals stand for."""
-    return [
-        word
-        for terminal in sorted(expected)
-        for word in WORDS.get(terminal, () if terminal in TERMINALS else (terminal.lower(),))
-    ]

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from nvtrap.places import grammar_root
 
-# Terminals whose name in the grammar is not the word itself.
+# Terminals that are no words.
 TERMINALS = {
     "NAME": "a name",
     "WILDCARD": "a wildcard such as `S3_*_C11_*_*`",
     "TABLE_NAME": "a table's name",
     "INT": "a number",
     "STRING": "a text in quotes",
-    "MODE": "`read-only`, `write-only` or `read-write`",
-    "DIRECTION": "`read`, `write` or `any`",
-    "HOST_EL0": "`also in host EL0`",
-    "POLARITY": "`positive` or `negative`",
-    "WHETHER": "`unless` or `when`",
-    "LEVEL": "`EL0` to `EL3`",
-    "OUTCOME": "`forward`, `local` or `undef`",
-    "PARTS_ARE": "`exclusive` or `additive`",
-    "BITS_BY": "`position` or `name`",
-    "ABSENT": "`read as zero` or `disarm`",
-    "LIMIT": "`controls`, `groups` or `filters`",
     "COMPARE": "a comparison",
     "EQUAL": "`=`",
     "LBRACE": "`{`",
@@ -37,7 +26,6 @@ TERMINALS = {
     "STAR": "`*`",
     "VBAR": "`|`",
     "__ANON_0": "`..`",
-    "EL0": "`EL0`",
     "$END": "",
 }
 
@@ -51,8 +39,9 @@ WORDS = {
     "OUTCOME": ("forward", "local", "undef"),
     "PARTS_ARE": ("exclusive", "additive"),
     "BITS_BY": ("position", "name"),
-    "ABSENT": ("read as zero", "disarm"),
-    "LIMIT": ("controls", "groups", "filters"),
+    "ABSENT_AS": ("read as zero", "disarm"),
+    "LIMIT_OF": ("controls", "groups", "filters"),
+    "HOST_EL0": ("also in host EL0",),
     "EL0": ("EL0",),
 }
 
@@ -76,6 +65,20 @@ STATEMENTS = (
     "TABLE",
     "USE",
 )
+
+
+def in_words(terminal: str) -> list[str]:
+    """What a terminal is called in messages; nothing for the end of the text."""
+    if terminal in TERMINALS:
+        return [TERMINALS[terminal]] if TERMINALS[terminal] else []
+    return [f"`{word}`" for word in words_of(terminal)]
+
+
+def words_of(terminal: str) -> tuple[str, ...]:
+    """The words that a terminal stands for; none for one that is no word."""
+    if terminal in TERMINALS:
+        return ()
+    return WORDS.get(terminal, (terminal.lower(),))
 
 
 def grammar_text() -> str:

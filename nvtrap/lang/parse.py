@@ -14,7 +14,7 @@ from nvtrap.lang import nodes
 from nvtrap.lang.advice import advice
 from nvtrap.lang.builder import Builder
 from nvtrap.lang.findings import Report
-from nvtrap.lang.grammar import STATEMENTS, TERMINALS, grammar_text
+from nvtrap.lang.grammar import STATEMENTS, grammar_text, in_words
 from nvtrap.lang.source import Source, Span
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _any_of(terminals: set[str], *, begins: bool) -> str:
     """The terminals in words; those that begin a statement are told as one thing."""
     statement = "TRAP" in terminals
     inside = terminals.difference(STATEMENTS) if statement else terminals
-    words = sorted({TERMINALS.get(name, f"`{name.lower()}`") for name in inside} - {""})
+    words = sorted({word for name in inside for word in in_words(name)})
     if statement:
         words.append("a statement" if begins else "another statement")
     if len(words) == 1:
