@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nvtrap.arch import Access
 from nvtrap.engine import Outcome, State, Table
 from nvtrap.errors import UsageError
 from nvtrap.lang import nodes
@@ -24,7 +23,7 @@ def check_expectations(expectations: Iterable[nodes.Expect], table: Table, repor
             report.add("NV046", error.message, expect.span, error.help)
             continue
         for write in _directions(expect):
-            outcome = table.decide(state, Access(encoding, write))
+            outcome = table.decide_at(state, encoding, write)
             problem = _problem(expect, outcome, table)
             if problem:
                 report.add("NV046", problem, expect.span)

@@ -2,8 +2,8 @@
 
 A line is either one access with the control bits that decide it (`base` and `bits`: the
 outcome in the model's base state, and with single bits of it flipped), or one access in a
-random state (`outcome`). The base states, the control bits and the features of the models
-are in `models.json`: facts of the recording, as are the rules of what is scored.
+random state (`outcome`). The base states, the control bits, the features of the models
+and what they assume of registers that no line names are in `models.json`: facts of the recording, as are the rules of what is scored.
 """
 
 from __future__ import annotations
@@ -67,10 +67,12 @@ class Architecture:
             return left_out(f"random state, {expected}")
         if record.get("impdef") and expected != "el2":
             return left_out("IMPLEMENTATION DEFINED")
+        model = record["model"]
+        values = {**self._models[model]["assumed"], **record["state"]}
         state = State(
-            {name: int(value, 16) for name, value in record["state"].items()},
+            {name: int(value, 16) for name, value in values.items()},
             el=record["el"],
-            features=self._features_of(record["model"]),
+            features=self._features_of(model),
         )
         outcome = self._table.decide_at(state, *access)
         return _score(outcome, expected, NO_BIT)
@@ -115,7 +117,8 @@ class Architecture:
 
     def _state(self, model: str, layout: str, nv: str, el: int, bit: str) -> State:
         facts = self._models[model]
-        registers = {name: int(value, 16) for name, value in facts["base"][layout].items()}
+        values = {**facts["assumed"], **facts["base"][layout]}
+        registers = {name: int(value, 16) for name, value in values.items()}
         for name in nv.split("+") if nv else ():
             registers["HCR_EL2"] |= 1 << NV_BITS[name]
         if bit:

@@ -3,7 +3,7 @@
 Settings are searched from the condition's form and are few: a comparison is met by moving
 the nearer side, an `and` by meeting each part, an `or` by meeting the cheapest. Whoever
 asks tries what is found on a state before telling anyone; so what is told always works,
-while for a condition at odds with itself nothing may be found.
+while for a condition of which one part thwarts another nothing may be found.
 """
 
 from __future__ import annotations
