@@ -24,7 +24,8 @@ def check_entries(entries: dict[int, Entry], catalogue: Catalogue, report: Repor
     for (local, trap), shared in clashes.items():
         report.add(
             "NV043",
-            f"{catalogue.describe(sorted(shared))} is both local and trapped",
+            f"{catalogue.describe(sorted(shared))} {'is' if len(shared) == 1 else 'are'} both"
+            " local and trapped",
             local,
             "",
             Label(trap, "trapped here"),

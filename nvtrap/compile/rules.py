@@ -246,7 +246,11 @@ class Rules:
         if isinstance(written.field, int):
             bit = self._raw_bit(written, written.field, group, trap)
             return [] if bit is None else [(bit, found.encodings)]
-        pattern = self._field_pattern(written.field)
+        try:
+            pattern = indexes.split(written.field.text)
+        except UsageError as error:
+            self._report.add("NV023", error.message, written.field.span)
+            return []
         if pattern is None:
             part = self._field_part(written, written.field, group, trap)
             return [] if part is None else [(part, found.encodings)]
@@ -262,13 +266,6 @@ class Rules:
                 break
             made.append((part, BitMap([encoding])))
         return made
-
-    def _field_pattern(self, name: nodes.Name) -> indexes.Pattern | None:
-        try:
-            return indexes.split(name.text)
-        except UsageError as error:
-            self._report.add("NV023", error.message, name.span)
-            return None
 
     def _report_no_index(self, encoding: int, span: Span) -> None:
         self._report.add(

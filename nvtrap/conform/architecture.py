@@ -3,7 +3,8 @@
 A line is either one access with the control bits that decide it (`base` and `bits`: the
 outcome in the model's base state, and with single bits of it flipped), or one access in a
 random state (`outcome`). The base states, the control bits, the features of the models
-and what they assume of registers that no line names are in `models.json`: facts of the recording, as are the rules of what is scored.
+and what they assume of registers that no line names are in `models.json`: facts of the
+recording, as are the rules of what is scored.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ encodings, page by page, a page being as many encodings as have at most 256 rule
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from nvtrap.arch.encoding import ENCODINGS
 from nvtrap.engine.binding import NO_CONTEXT
 from nvtrap.engine.programs import FEATURE, FGU, HYP_CONTEXT, NO_EL2, NO_ENTRY, Writer
@@ -22,15 +20,6 @@ if TYPE_CHECKING:
 
 # numpy widens indexes to eight bytes; in chunks that stays within the cache.
 CHUNK = 1 << 17
-_known: WeakKeyDictionary[Table, Bulk] = WeakKeyDictionary()
-
-
-def bulk_of(table: Table) -> Bulk:
-    """The bulk engine of a table, made once."""
-    bulk = _known.get(table)
-    if bulk is None:
-        bulk = _known[table] = Bulk(table)
-    return bulk
 
 
 class Bulk:

@@ -3,8 +3,9 @@
 A register is missing when the state lacks it and some value of it, all else being as it
 is, gives another outcome. Values are tried. Of a register of which the rule reads at most
 `FEW_BITS` bits, every combination is, so that the answer is exact; of others each value
-that one of its comparisons tells apart, alone and with one other. Registers that change
-the outcome only together are not missing, each of them for itself being of no account.
+that one of its comparisons tells apart, alone, and in pairs where there are at most
+`FEW_VALUES` of them. Registers that change the outcome only together are not missing, each
+of them for itself being of no account.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Trial = tuple[list[list[int]], int]
 
 FEW_BITS = 10
+FEW_VALUES = 40
 
 
 def missing(table: Table, state: State, outcome: Outcome) -> list[str]:
@@ -84,12 +86,16 @@ def _values(slot: int, conditions: list[Condition], words: Sequence[int]) -> Ite
         return
     for pieces, value in trials:
         yield spread(value, pieces)[1]
-    for one, other in combinations(trials, 2):
-        yield spread(one[1], one[0])[1] | spread(other[1], other[0])[1]
+    if len(trials) <= FEW_VALUES:
+        for one, other in combinations(trials, 2):
+            yield spread(one[1], one[0])[1] | spread(other[1], other[0])[1]
 
 
 def _trials(slot: int, conditions: list[Condition], words: Sequence[int]) -> Iterator[Trial]:
-    """What the comparisons tell apart: the values about each number, and the extremes."""
+    """What the comparisons tell apart: the values about each number, and the greatest.
+
+    Not 0, which a register that is not given reads as.
+    """
     seen = set()
     for left, right in _compared(conditions):
         for field, other in ((left, right), (right, left)):
@@ -97,8 +103,8 @@ def _trials(slot: int, conditions: list[Condition], words: Sequence[int]) -> Ite
                 continue
             most = (1 << sum(width for _, width in field[2])) - 1
             near = term_value(other, words.__getitem__)
-            for value in (0, most, near - 1, near, near + 1):
-                if 0 <= value <= most and (str(field[2]), value) not in seen:
+            for value in (most, near - 1, near, near + 1):
+                if 0 < value <= most and (str(field[2]), value) not in seen:
                     seen.add((str(field[2]), value))
                     yield field[2], value
 

@@ -74,7 +74,7 @@ class Writer:
         return f"{levels}>>{self._word(word_of_el(self._table))}&1"
 
     def _fine(self, part: Part, write: bool, host_el0: bool) -> str:
-        if host_el0 or self._table.groups[part.group].slots[write] < 0:
+        if host_el0:
             return "False"
         return f"{self._word(trap_word(self._table, part.group, write))}&{1 << part.bit}"
 

@@ -201,6 +201,7 @@ class Table(CompiledTable):
         super().__init__(data, rule_of, names, fields, features)
         self.binder = Binder(self)
         self._bound: Bound | None = None
+        self._bulk: Bulk | None = None
         self._writer = Writer(self)
         self._views: dict[frozenset[str], FeatureView] = {}
         self._programs: dict[tuple[int, bool, bool], Program] = {}
@@ -252,7 +253,7 @@ class Table(CompiledTable):
 
         Numbers index `nvtrap.engine.STEPS`.
         """
-        return self._bulk().steps(self.bind(state))
+        return self._whole().steps(self.bind(state))
 
     def decide_many(self, state: State, encodings: Any, writes: Any) -> Any:
         """The steps of many accesses, as numbers that index `nvtrap.engine.STEPS`.
@@ -260,7 +261,7 @@ class Table(CompiledTable):
         `encodings` and `writes` are equally long; numpy arrays give a numpy array,
         other sequences give bytes.
         """
-        return self._bulk().many(self.bind(state), encodings, writes)
+        return self._whole().many(self.bind(state), encodings, writes)
 
     def explain(self, state: State, access: Access) -> Explanation:
         """Every step, every control with its current value, and what would change it."""
@@ -295,7 +296,10 @@ class Table(CompiledTable):
         """Whether any control of the rule also takes effect in host EL0."""
         return any(self.control(part.control).host_el0 for part in self.rule(number).coarse)
 
-    def _bulk(self) -> Bulk:
-        from nvtrap.engine.bulk import bulk_of
+    def _whole(self) -> Bulk:
+        """The engine for all encodings at once, made when first asked for."""
+        if self._bulk is None:
+            from nvtrap.engine.bulk import Bulk
 
-        return bulk_of(self)
+            self._bulk = Bulk(self)
+        return self._bulk

@@ -96,7 +96,7 @@ class Control:
 class Group:
     """A fine-grained group.
 
-    `slots` are the slots of its read and its write register (-1 for a side it lacks),
+    `slots` are the slots of its read and its write register (one slot twice, or two),
     `negative` and `defined` the bits of each side that trap when 0, and that exist;
     `fgu` is the key of its disabled features; `bits` names each bit on both sides.
     """

@@ -17,9 +17,9 @@ def arch() -> Table:
     return load("arch")
 
 
-def outcome(table: Table, register: str, registers: dict[str, int], **keys: int) -> tuple[str, str]:
+def outcome(table: Table, register: str, registers: dict[str, int], el: int = 1) -> tuple[str, str]:
     """(outcome, deciding control) of a write."""
-    told = table.decide(State(registers, **keys), Access(register, write=True))
+    told = table.decide(State(registers, el=el), Access(register, write=True))
     return told.outcome, told.control
 
 

@@ -1,0 +1,1 @@
+"""Rule text: what is read, and what is said about it."""

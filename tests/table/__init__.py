@@ -1,0 +1,1 @@
+"""Compiled tables and their file."""
