@@ -65,7 +65,7 @@ def agree(table: Table, interpreter: Interpreter, state: State, names: Sequence[
     assert told(table.decide_many(state, *arrays).tolist()) == says_so, state
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(50))
 @given(tables(), st.lists(states(), min_size=1, max_size=4))
 def test_random_tables_mean_what_they_say(text: str, situations: list[State]) -> None:
     """One access at a time, all at once, or many: the answer is always what the text says."""

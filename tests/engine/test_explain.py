@@ -104,7 +104,7 @@ def one_bit_would_do(interpreter: Interpreter, piece: Piece, state: State, asked
     return False
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(30))
 @given(tables(), st.lists(states(), min_size=1, max_size=3), SOME_ACCESSES)
 def test_explanations_are_true_and_advice_works(
     text: str, situations: list[State], accesses: list[tuple[str, bool]]
@@ -221,7 +221,11 @@ condition K.z traps any when R_EL2 == 0xffff0000ffff
 trap X_EL1 by K.x
 trap Y_EL1 by K.y
 trap Z_EL1 by K.z
-"""
+register MANY_EL2 = S3_4_C1_C1_2 { M<n: 0..59> [0 + n] }
+register M_EL1 = S3_0_C1_C1_3
+condition K.m traps any when Q_EL2.C == 1 and (MANY)
+trap M_EL1 by K.m
+""".replace("MANY)", " or ".join(f"MANY_EL2.M{number} == 1" for number in range(60)) + ")")
 
 
 @pytest.mark.parametrize(
@@ -232,6 +236,9 @@ trap Z_EL1 by K.z
         ("Y_EL1", {"R_EL2": 0x70000}, []),
         ("Y_EL1", {"R_EL2": 0x70005}, ["Q_EL2"]),
         ("Z_EL1", {}, ["R_EL2"]),
+        ("M_EL1", {"Q_EL2": 1}, ["MANY_EL2"]),
+        ("M_EL1", {"Q_EL2": 0}, []),
+        ("M_EL1", {"MANY_EL2": 1 << 59}, ["Q_EL2"]),
     ],
 )
 def test_wide_fields_are_tried_where_they_are_compared(

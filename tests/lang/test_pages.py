@@ -9,12 +9,26 @@ from pathlib import Path
 import pytest
 
 from nvtrap.analysis.expectations import check_expectations
-from nvtrap.compile import compile_text
+from nvtrap.compile import (
+    Loader,
+    catalogue,
+    checks,
+    compile_program,
+    controls,
+    expressions,
+    lower,
+    program,
+    rules,
+)
 from nvtrap.engine import Table
+from nvtrap.lang import builder, findings, indexes, parse
 from nvtrap.lang.findings import Finding, Report
 from nvtrap.places import grammar_root
+from nvtrap.table import file
 from nvtrap.table.file import unpack
 
+# Parses the catalogue once for all examples.
+LOADER = Loader()
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -33,7 +47,7 @@ def _findings(prelude: str, example: str) -> list[Finding]:
     """What is found in `example`, behind the prelude unless it brings a table of its own."""
     if "use table" in example:
         prelude = ""
-    compilation = compile_text(prelude + example)
+    compilation = compile_program(LOADER.load_text(prelude + example, "text", "."))
     report = Report()
     for finding in compilation.findings:
         report.include(finding)
@@ -85,3 +99,51 @@ def test_examples_of_a_finding(code: str, avoid: str, prefer: str) -> None:
     prelude = _prelude(_page("findings.md"))
     assert {finding.code for finding in _findings(prelude, avoid)} == {code}
     assert _told(_findings(prelude, prefer)) == []
+
+
+# ---- README.md: the limits ---------------------------------------------------------
+
+LIMITS = [
+    builder.DEEPEST,
+    builder.LONGEST_NAME,
+    catalogue.MOST_FEATURES,
+    catalogue.MOST_FIELDS,
+    catalogue.MOST_LAYOUTS,
+    file.MOST_NAMED,
+    catalogue.MOST_PROFILES,
+    catalogue.MOST_REGISTERS,
+    checks.MOST_SLOTS,
+    controls.MOST_MEMBERS,
+    expressions.DEEPEST,
+    expressions.DEEPEST_CONTEXT,
+    expressions.MOST_COMPARISONS,
+    expressions.MOST_IN_ONE,
+    expressions.MOST_LAYOUTS,
+    findings.MOST_FINDINGS,
+    indexes.MOST_ELEMENTS,
+    lower.MOST_RULES,
+    parse.MOST_SYNTAX_FINDINGS,
+    program.DEEPEST,
+    program.LONGEST_PATH,
+    program.MOST_BYTES >> 20,
+    program.MOST_BYTES_IN_ALL >> 20,
+    program.MOST_FILES,
+    program.MOST_USES,
+    rules.MOST_ENCODINGS_NAMED,
+]
+
+
+def test_limits_are_those_of_the_code() -> None:
+    """The table of limits has every bound and no other number."""
+    section = _page("README.md").partition("\n## Limits\n")[2].replace("UTF-8", "")
+    told = {int(number.replace(",", "")) for number in re.findall(r"\b\d[\d,]*\b", section)}
+    assert told - {64} == set(LIMITS) - {64}
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link within the pages has its heading."""
+    for name in ("README.md", "findings.md"):
+        for page, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", _page(name)):
+            headings = re.findall(r"^#+ (.*)$", _page(page or name), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+            assert anchor in slugs
