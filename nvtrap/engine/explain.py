@@ -173,7 +173,7 @@ def explain(table: Table, state: State, access: Access) -> Explanation:
     encoding = table.encoding_of(access)
     steps = _Story(table, table.bind(state), outcome).steps()
     name = table.name_of(encoding, access.write)
-    not_given = [] if outcome.step == STEPS[FEATURE] else missing(table, state, outcome)
+    not_given = missing(table, state, outcome)
     return Explanation(encoding, name, access.write, outcome, state, steps, not_given)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from nvtrap.engine.programs import FEATURE, STEPS
 from nvtrap.engine.table import OUTCOMES, Bound
 from nvtrap.table.conditions import SPECIAL, spread, term_value, terms, with_index
 
@@ -33,6 +34,8 @@ FEW_VALUES = 40
 
 def missing(table: Table, state: State, outcome: Outcome) -> list[str]:
     """The registers that `outcome` hangs on and `state` lacks, in the table's order."""
+    if outcome.step == STEPS[FEATURE]:
+        return []
     conditions = _conditions(table, table.rule(outcome.number), outcome.write)
     words = Bound(table, state).words
     used = {term[1] for condition in conditions for term in terms(condition) if term[0] == "f"}

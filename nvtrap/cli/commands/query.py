@@ -140,14 +140,17 @@ def assignment(text: str) -> tuple[str, int]:
 
 
 def _show_answer(table: Table, state: State, access: Access) -> None:
-    explanation = table.explain(state, access)
-    show([_headline(explanation), *_notes(explanation)])
+    """The answer alone: the explanation would take longer than everything before it."""
+    from nvtrap.engine.missing import missing
+
+    outcome = table.decide(state, access)
+    name = table.name_of(table.encoding_of(access), access.write)
+    show([_headline(name, outcome), *_notes(missing(table, state, outcome))])
 
 
-def _headline(explanation: Explanation) -> Line:
-    outcome = explanation.outcome
-    direction = "write" if explanation.write else "read"
-    line: Line = [(f"{direction} {explanation.name}: ", "")]
+def _headline(name: str, outcome: Outcome) -> Line:
+    direction = "write" if outcome.write else "read"
+    line: Line = [(f"{direction} {name}: ", "")]
     line.append((outcome.outcome, OUTCOME_STYLES[outcome.outcome]))
     line.append((_because(outcome), ""))
     if outcome.ec not in (0, EC_SYSREG):
@@ -167,8 +170,7 @@ def _because(outcome: Outcome) -> str:
     return f" ({outcome.step}: {reason})"
 
 
-def _notes(explanation: Explanation) -> list[Line]:
-    names = explanation.not_given
+def _notes(names: list[str]) -> list[Line]:
     if not names:
         return []
     were, them = ("was", "it") if len(names) == 1 else ("were", "them")
@@ -183,10 +185,16 @@ def _show_why(explanation: Explanation) -> None:
     if wants_colour():
         from nvtrap.cli.trees import why_tree
 
-        show([_headline(explanation)])
+        show([_headline(explanation.name, explanation.outcome)])
         why_tree(explanation)
-        show(_notes(explanation))
+        show(_notes(explanation.not_given))
         return
     from nvtrap.cli.trees import why_lines
 
-    show([_headline(explanation), *why_lines(explanation), *_notes(explanation)])
+    show(
+        [
+            _headline(explanation.name, explanation.outcome),
+            *why_lines(explanation),
+            *_notes(explanation.not_given),
+        ]
+    )
