@@ -43,8 +43,8 @@ def checked_out(text: str) -> Iterator[tuple[str, Snapshot]]:
         if not os.path.isfile(found):
             raise InputError(f"`{revision}` has no rule file `{inside}`")
         root = os.path.join(folder, "rules")
-        library = root if found.startswith(root + os.sep) else ""
-        yield found, Snapshot(folder, f"{revision}:", library)
+        rules = root if found.startswith(root + os.sep) else ""
+        yield found, Snapshot(folder, f"{revision}:", rules)
 
 
 def _rule_files(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:

@@ -30,9 +30,11 @@ class Bdd:
         return self._node(number, FALSE, TRUE)
 
     def _node(self, variable: int, low: int, high: int) -> int:
-        if low == high:
-            return low
-        key = variable, low, high
+        """A node of a function: none is needed where the variable does not matter."""
+        return low if low == high else self._kept((variable, low, high))
+
+    def _kept(self, key: tuple[int, int, int]) -> int:
+        """The one node with this variable and these branches, a new one if need be."""
         node = self._unique.get(key)
         if node is None:
             node = self._unique[key] = len(self._nodes)
@@ -200,14 +202,7 @@ class Bdd:
 
     def _set_node(self, variable: int, low: int, high: int) -> int:
         """A node of a family of sets: no member takes `variable` when `high` is empty."""
-        if high == FALSE:
-            return low
-        key = variable, low, high
-        node = self._unique.get(key)
-        if node is None:
-            node = self._unique[key] = len(self._nodes)
-            self._nodes.append(key)
-        return node
+        return low if high == FALSE else self._kept((variable, low, high))
 
     def _without(self, family: int, small: int, memo: dict[tuple[int, int], int]) -> int:
         """The sets of `family` that contain no set of `small`."""

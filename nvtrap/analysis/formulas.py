@@ -126,8 +126,7 @@ class Formulas:
 
     def _rule(self, number: int, write: bool) -> Behaviour:
         bdd, rule = self.space.bdd, self.table.rule(number)
-        disabled = 0 if self._view is None else 1
-        if disabled and any(self._is_disabled(part) for part in rule.fine):
+        if self._view is not None and any(self._is_disabled(part) for part in rule.fine):
             return Behaviour(undef=TRUE)
         fine = bdd.any_of(self.part(part, write) for part in rule.fine)
         coarse = bdd.any_of(self.part(part, write) for part in rule.coarse)

@@ -60,12 +60,12 @@ class Program:
 class Snapshot:
     """Rule files unpacked elsewhere: below `folder`, told of as `prefix` and what follows.
 
-    `library` is the rules root that they were written for, the shipped one when empty.
+    `rules` is the rules root that they were written for, the shipped one when empty.
     """
 
     folder: str
     prefix: str
-    library: str
+    rules: str
 
     def display(self, path: str) -> str:
         """The name of a file for people."""
@@ -82,8 +82,8 @@ class Loader:
     def __init__(self, roots: Sequence[str] = (), snapshot: Snapshot | None = None) -> None:
         self._roots = [os.path.realpath(root) for root in roots]
         self._display = display_path if snapshot is None else snapshot.display
-        library = "" if snapshot is None else snapshot.library
-        self.library = os.path.realpath(library or rules_root())
+        root = "" if snapshot is None else snapshot.rules
+        self.rules = os.path.realpath(root or rules_root())
         self._parsed: dict[str, tuple[nodes.File, list[Finding]]] = {}
 
     def load(self, path: str) -> Program:
@@ -118,8 +118,8 @@ class Loader:
         return self._parse(path, Span(Source(path, path, ""), 0, 0), Report())
 
     def _allowed(self, path: str) -> list[str]:
-        own = [] if path.startswith(self.library + os.sep) else [os.path.dirname(path)]
-        return [*self._roots, *own, self.library]
+        own = [] if path.startswith(self.rules + os.sep) else [os.path.dirname(path)]
+        return [*self._roots, *own, self.rules]
 
     def _parse(self, path: str, where: Span, report: Report) -> nodes.File | None:
         if path not in self._parsed:
@@ -248,7 +248,7 @@ class _Walk:
     def _find(self, target: str, source: Source) -> str | None:
         if len(target) > LONGEST_PATH:
             return None
-        for folder in (os.path.dirname(source.path), self._loader.library):
+        for folder in (os.path.dirname(source.path), self._loader.rules):
             path = os.path.realpath(os.path.join(folder, target))
             if os.path.exists(path) and self._is_allowed(path):
                 return path
