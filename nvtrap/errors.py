@@ -5,6 +5,7 @@
     NvtrapError                 anything below; carries the exit code
     ├── UsageError              an argument, name or value the user gave is wrong
     │   └── UnknownNameError    a name nothing goes by; carries the closest ones
+    ├── AddressError            there is no memory at an address of a model
     ├── InputError              a file or stream cannot be used as what it should be
     │   └── TableError          a compiled table is damaged, foreign or missing
     └── RulesError              rule text has errors; carries the findings
@@ -48,6 +49,14 @@ class UnknownNameError(UsageError):
         self.kind = kind
         self.name = name
         self.close = close
+
+
+class AddressError(NvtrapError, LookupError):
+    """An access to physical memory that touches an `address` where there is none."""
+
+    def __init__(self, address: int) -> None:
+        super().__init__(f"there is no memory at {address:#x}")
+        self.address = address
 
 
 class InputError(NvtrapError):

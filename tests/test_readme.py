@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -65,9 +67,9 @@ def test_every_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
         assert shell(command, tmp_path) == expected, command
 
 
-def test_the_python_example_runs() -> None:
-    """The Python block runs and prints what its comments say."""
-    (code,) = blocks("python")
+@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.split()[1])
+def test_each_python_example_runs(code: str) -> None:
+    """A Python block runs and prints what its comments say."""
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "the text of a kernel's table as a rule file",
     "tables": "the shipped tables",
     "registers": "registers, their encodings and fields",
+    "gic": "the GICv3: decode registers, run sequences",
     "completion": "a completion script for bash, zsh or fish",
 }
 # Where a command's module cannot have its name.

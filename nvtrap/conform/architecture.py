@@ -19,6 +19,7 @@ from nvtrap.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from nvtrap.conform.verdicts import Score
@@ -127,6 +128,11 @@ class Architecture:
             flipped = 1 << facts["control_bits"][layout][bit]
             registers[register] = registers.get(register, 0) ^ flipped
         return State(registers, el=el, features=self._features_of(model))
+
+
+def judge_by(table: Table) -> Callable[[dict[str, Any]], Score]:
+    """What judges architecture lines by `table`."""
+    return Architecture(table).judge
 
 
 def _score(outcome: Outcome, expected: str, bit: str) -> Score:

@@ -1,14 +1,16 @@
 """Which kind of recording a line is, and who judges it.
 
-The kind is told from the keys of a line alone, never from the name of its file.
+The kind is told from the keys of a line alone, never from the name of its file. The
+judge of a kind is imported when its first line comes.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from nvtrap.conform.lines import parse_object
-from nvtrap.conform.traps import TrapReader
-from nvtrap.conform.verdicts import PASSED, Verdict, failed
-from nvtrap.errors import UsageError
+from nvtrap.conform.verdicts import Verdict, failed
+from nvtrap.errors import UsageError, closest, did_you_mean
 from nvtrap.inputs import shown
 
 TYPE_CHECKING = False
@@ -23,8 +25,16 @@ if TYPE_CHECKING:
 
 LINUX_TRAP = "Linux trap"
 ARCHITECTURE = "architecture"
-# The table that a kind is held against unless another is named.
+GIC_SEQUENCE = "GIC sequence"
+# The table that a kind is held against unless another is named; other kinds need none.
 USUAL_TABLES = {LINUX_TRAP: "linux-6.12", ARCHITECTURE: "arch"}
+# Kind → (module, name) of its judge: of what makes one from a table for the kinds above,
+# of the judge itself for the others, which stand in a line's `kind` where no key tells.
+JUDGES = {
+    LINUX_TRAP: ("nvtrap.conform.traps", "judge_by"),
+    ARCHITECTURE: ("nvtrap.conform.architecture", "judge_by"),
+    GIC_SEQUENCE: ("nvtrap.conform.sequences", "judge"),
+}
 MOST_OF_A_NAME = 1000
 
 
@@ -33,12 +43,23 @@ def kind_of(record: dict[str, Any]) -> str:
 
     Raises `UsageError` when no kind has such keys.
     """
+    if "ops" in record:
+        return GIC_SEQUENCE
     if {"esr", "expect", "state"} <= record.keys():
         return LINUX_TRAP
     if "enc" in record and ("base" in record or "outcome" in record):
         return ARCHITECTURE
+    if "kind" in record:
+        return _named(record["kind"])
     keys = ", ".join(f"`{shown(key)}`" for key in list(record)[:6])
     raise UsageError(f"no kind of recording has the keys {keys or '(none)'}")
+
+
+def _named(kind: object) -> str:
+    if isinstance(kind, str) and kind in JUDGES and kind not in USUAL_TABLES:
+        return kind
+    close = closest(kind, JUDGES) if isinstance(kind, str) else []
+    raise UsageError(f"no recording is of kind `{shown(kind)}`", did_you_mean(close))
 
 
 class Judges:
@@ -64,28 +85,11 @@ class Judges:
 
     def _judge(self, kind: str) -> Judge:
         if kind not in self._judges:
-            table = self._load(USUAL_TABLES[kind])
-            is_linux = kind == LINUX_TRAP
-            self._judges[kind] = _linux_trap(table) if is_linux else _architecture(table)
+            module, name = JUDGES[kind]
+            judge = getattr(import_module(module), name)
+            table = USUAL_TABLES.get(kind)
+            self._judges[kind] = judge if table is None else judge(self._load(table))
         return self._judges[kind]
-
-
-def _linux_trap(table: Table) -> Judge:
-    reader = TrapReader(table)
-
-    def judge(record: dict[str, Any]) -> Score:
-        outcome = reader.decide(record)
-        if outcome.outcome == record["expect"]:
-            return PASSED
-        return failed(f"expected {shown(record['expect'])}, got {outcome!r}")
-
-    return judge
-
-
-def _architecture(table: Table) -> Judge:
-    from nvtrap.conform.architecture import Architecture
-
-    return Architecture(table).judge
 
 
 def conform(lines: Iterable[bytes], load: Callable[[str], Table]) -> Iterator[Verdict]:

@@ -16,6 +16,7 @@ from json import JSONEncoder
 from nvtrap.arch.encoding import encode
 from nvtrap.arch.esr import decode_sysreg
 from nvtrap.conform.lines import parse_object
+from nvtrap.conform.verdicts import PASSED, failed
 from nvtrap.engine import State
 from nvtrap.errors import NvtrapError, UnknownNameError, UsageError
 from nvtrap.inputs import shown
@@ -23,8 +24,10 @@ from nvtrap.states import features_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from nvtrap.conform.verdicts import Score
     from nvtrap.engine import Bound, Outcome, Table
 
 CONTEXT_KEYS = ("el", "nv", "res0", "fgu", "features")
@@ -103,6 +106,19 @@ class TrapReader:
             if name not in self._keys:
                 raise UnknownNameError("fine-grained group", name, self._keys)
         return {name: _number(value, name) for name, value in values.items()}
+
+
+def judge_by(table: Table) -> Callable[[dict[str, Any]], Score]:
+    """What judges recorded traps of one kernel by `table`."""
+    reader = TrapReader(table)
+
+    def judge(record: dict[str, Any]) -> Score:
+        outcome = reader.decide(record)
+        if outcome.outcome == record["expect"]:
+            return PASSED
+        return failed(f"expected {shown(record['expect'])}, got {outcome!r}")
+
+    return judge
 
 
 def _number(value: object, what: str) -> int:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class Score:
-    """`problem` says why a line failed, `reason` why it was left out; both empty: passed."""
+    """`problem` says why a line failed, `reason` why it was left out; both empty: passed.
 
-    __slots__ = ("problem", "reason")
+    `apart` counts what of the line is not scored, by why: (agrees, differs).
+    """
 
-    def __init__(self, problem: str = "", reason: str = "") -> None:
+    __slots__ = ("apart", "problem", "reason")
+
+    def __init__(
+        self,
+        problem: str = "",
+        reason: str = "",
+        apart: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         self.problem = problem
         self.reason = reason
+        self.apart = apart
 
 
 PASSED = Score()
 
 
 def failed(problem: str) -> Score:
-    """A line that the table answers otherwise."""
+    """A line that is answered otherwise."""
     return Score(problem=problem)
 
 

@@ -89,6 +89,7 @@ def test_every_command_refuses_what_it_does_not_know(nvtrap: Nvtrap, command: st
         "completion": ["bash"],
         "diff": ["x", "y"],
         "import": ["linux", "x"],
+        "gic": ["decode", "x"],
     }.get(command, ["x"])
     run = nvtrap(command, *words, "--no-such-thing")
     assert run.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import _SubParsersAction
 from importlib import import_module
 
 from nvtrap.cli.arguments import Parser
@@ -10,6 +11,7 @@ from nvtrap.cli.main import COMMANDS, module_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Action, Namespace
+    from collections.abc import Iterator
 
 EXAMPLES = """\
   source <(nvtrap completion bash)
@@ -18,6 +20,8 @@ EXAMPLES = """\
 
 # Commands whose first argument is a register's name.
 NAMED = ("query", "registers")
+# Sub-commands whose arguments are registers of the GIC.
+GIC_NAMED = ("decode", "encode")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -31,20 +35,45 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _parser(command: str) -> Parser:
+    parser = Parser(command, COMMANDS[command], "")
+    import_module(module_of(command)).add_arguments(parser)
+    return parser
+
+
+def _actions(parser: Parser) -> Iterator[Action]:
+    """What a command and its sub-commands take."""
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for inner in action.choices.values():
+                inner.prepare()
+                yield from _actions(inner)
+        else:
+            yield action
+
+
 def _options() -> dict[str, list[tuple[str, Action]]]:
-    """The long options of each command."""
+    """The long options of each command, each once."""
     found = {}
-    for name, about in COMMANDS.items():
-        module = import_module(module_of(name))
-        parser = Parser(name, about, "")
-        module.add_arguments(parser)
-        found[name] = [
-            (option, action)
-            for action in parser._actions
+    for name in COMMANDS:
+        options = {
+            option: action
+            for action in _actions(_parser(name))
             for option in action.option_strings
             if option.startswith("--")
-        ]
+        }
+        found[name] = list(options.items())
     return found
+
+
+def _subcommands() -> dict[str, list[str]]:
+    """The sub-commands of the commands that have some."""
+    return {
+        name: list(action.choices)
+        for name in COMMANDS
+        for action in _parser(name)._actions
+        if isinstance(action, _SubParsersAction)
+    }
 
 
 def _choices(action: Action) -> str:
@@ -74,6 +103,10 @@ def _bash(*, zsh: bool) -> str:
         f'    {name}) words="{" ".join(option for option, _ in options)}" ;;'
         for name, options in _options().items()
     )
+    inner = "\n".join(
+        f'    {name}:2:*) COMPREPLY=($(compgen -W "{" ".join(words)}" -- "$current")) ;;'
+        for name, words in _subcommands().items()
+    )
     start = "autoload -U +X bashcompinit && bashcompinit\n" if zsh else ""
     return f"""{start}_nvtrap() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" words=""
@@ -89,10 +122,16 @@ def _bash(*, zsh: bool) -> str:
   case "$command" in
 {cases}
   esac
-  case "$command:$current" in
+  case "$command:$COMP_CWORD:$current" in
     *:-*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
     {"|".join(f"{name}:*" for name in NAMED)})
       COMPREPLY=($(compgen -W "$(nvtrap registers --names 2>/dev/null)" -- "$current")) ;;
+{inner}
+    gic:*) case "${{COMP_WORDS[2]}}" in
+      {"|".join(GIC_NAMED)})
+        COMPREPLY=($(compgen -W "$(nvtrap gic decode --names 2>/dev/null)" -- "$current")) ;;
+      *) COMPREPLY=($(compgen -f -- "$current")) ;;
+      esac ;;
     completion:*) COMPREPLY=($(compgen -W "bash zsh fish" -- "$current")) ;;
     *) COMPREPLY=($(compgen -f -- "$current")) ;;
   esac
@@ -113,6 +152,11 @@ def _fish() -> str:
             lines.append(f"complete -c nvtrap -n {inside} -l {option[2:]} -d {about}{values}")
         if name in NAMED:
             lines.append(f"complete -c nvtrap -n {inside} -f -a '(nvtrap registers --names)'")
+    for name, words in _subcommands().items():
+        inside = f"'__fish_seen_subcommand_from {name}'"
+        lines.append(f"complete -c nvtrap -n {inside} -f -a {_quoted(' '.join(words))}")
+    inside = f"'__fish_seen_subcommand_from {' '.join(GIC_NAMED)}'"
+    lines.append(f"complete -c nvtrap -n {inside} -f -a '(nvtrap gic decode --names)'")
     lines.append(
         "complete -c nvtrap -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'"
     )

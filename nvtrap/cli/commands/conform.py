@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import add
 
 from nvtrap import load
 from nvtrap.cli.terminal import progress, show, warn
@@ -30,10 +31,13 @@ def run(arguments: Namespace) -> int:
     """Run the vectors: a line for each failure, what was left out and why, the counts last."""
     passed = failed = 0
     left_out: dict[str, int] = {}
+    apart: dict[str, list[int]] = {}
     for path in arguments.files:
         lines = progress(read_lines(path), size_of(path), prints_little=True)
         for verdict in conform(lines, partial(_table, arguments.table)):
             score = verdict.score
+            for reason, counts in (score.apart or {}).items():
+                apart[reason] = [*map(add, apart.get(reason, [0, 0]), counts)]
             if score.problem:
                 failed += 1
                 show([[(f"{path}: {verdict.name}: ", ""), (score.problem, "red")]])
@@ -43,6 +47,8 @@ def run(arguments: Namespace) -> int:
                 passed += 1
     for reason, count in sorted(left_out.items()):
         show([[(f"left out, {reason}: {count}", "dim")]])
+    for reason, (same, different) in sorted(apart.items()):
+        show([[(f"not scored, {reason}: {same} agree, {different} differ", "dim")]])
     style = "bold red" if failed else "bold green"
     show([[(f"{passed} passed, {failed} failed", style)]])
     return 1 if failed else 0
