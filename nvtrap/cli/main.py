@@ -29,6 +29,7 @@ COMMANDS = {
     "tables": "the shipped tables",
     "registers": "registers, their encodings and fields",
     "gic": "the GICv3: decode registers, run sequences",
+    "vgic": "KVM's VGIC: run recorded steps, show interrupts and list registers",
     "completion": "a completion script for bash, zsh or fish",
 }
 # Where a command's module cannot have its name.

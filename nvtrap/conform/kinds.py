@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LINUX_TRAP = "Linux trap"
 ARCHITECTURE = "architecture"
 GIC_SEQUENCE = "GIC sequence"
+DEVICE_API = "device API"
 # The table that a kind is held against unless another is named; other kinds need none.
 USUAL_TABLES = {LINUX_TRAP: "linux-6.12", ARCHITECTURE: "arch"}
 # Kind → (module, name) of its judge: of what makes one from a table for the kinds above,
@@ -34,6 +35,17 @@ JUDGES = {
     LINUX_TRAP: ("nvtrap.conform.traps", "judge_by"),
     ARCHITECTURE: ("nvtrap.conform.architecture", "judge_by"),
     GIC_SEQUENCE: ("nvtrap.conform.sequences", "judge"),
+    DEVICE_API: ("nvtrap.conform.vgic_api", "judge"),
+    "eret": ("nvtrap.conform.host.exceptions", "judge_eret"),
+    "inject": ("nvtrap.conform.host.exceptions", "judge_inject"),
+    "iss": ("nvtrap.conform.host.iss", "judge_iss"),
+    "excursion": ("nvtrap.conform.host.nested", "judge_excursion"),
+    "mmio": ("nvtrap.conform.host.mmio", "judge"),
+    "psci": ("nvtrap.conform.host.psci", "judge"),
+    "s2walk": ("nvtrap.conform.host.s2walk", "judge"),
+    "trap": ("nvtrap.conform.host.exceptions", "judge_trap"),
+    "status": ("nvtrap.conform.host.nested", "judge_status"),
+    "vmid": ("nvtrap.conform.host.vmid", "judge"),
 }
 MOST_OF_A_NAME = 1000
 
@@ -45,6 +57,8 @@ def kind_of(record: dict[str, Any]) -> str:
     """
     if "ops" in record:
         return GIC_SEQUENCE
+    if _has_steps_that_do(record):
+        return DEVICE_API
     if {"esr", "expect", "state"} <= record.keys():
         return LINUX_TRAP
     if "enc" in record and ("base" in record or "outcome" in record):
@@ -53,6 +67,13 @@ def kind_of(record: dict[str, Any]) -> str:
         return _named(record["kind"])
     keys = ", ".join(f"`{shown(key)}`" for key in list(record)[:6])
     raise UsageError(f"no kind of recording has the keys {keys or '(none)'}")
+
+
+def _has_steps_that_do(record: dict[str, Any]) -> bool:
+    steps = record.get("steps")
+    return (
+        isinstance(steps, list) and steps != [] and isinstance(steps[0], dict) and "do" in steps[0]
+    )
 
 
 def _named(kind: object) -> str:

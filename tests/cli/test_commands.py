@@ -90,6 +90,7 @@ def test_every_command_refuses_what_it_does_not_know(nvtrap: Nvtrap, command: st
         "diff": ["x", "y"],
         "import": ["linux", "x"],
         "gic": ["decode", "x"],
+        "vgic": ["run", "x"],
     }.get(command, ["x"])
     run = nvtrap(command, *words, "--no-such-thing")
     assert run.code == 2

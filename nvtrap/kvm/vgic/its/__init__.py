@@ -1,0 +1,1 @@
+"""KVM's own Interrupt Translation Service: software all of it (arch/arm64/kvm/vgic/vgic-its.c)."""

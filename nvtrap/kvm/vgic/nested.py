@@ -1,0 +1,296 @@
+"""The nested VGIC: L1's list registers become L2's, by way of a shadow.
+
+Linux, arch/arm64/kvm/vgic/vgic-v3-nested.c, in the two forms it has had. While L2 runs,
+L1's ICH_* registers in its VNCR page are the source; loading L2 packs the live list
+registers into a shadow and puts the host's interrupt in place of L1's where HW is set,
+and what L2 did goes back to the page when L2 is put (to 6.18) or at every exit (since 6.19).
+"""
+
+from __future__ import annotations
+
+from nvtrap.gic import lr as lrs
+from nvtrap.gic.maintenance import (
+    EOI,
+    LRENP,
+    LRENPIE,
+    NP,
+    NPIE,
+    UIE,
+    VGRP0DIE,
+    VGRP0EIE,
+    VGRP1DIE,
+    VGRP1EIE,
+    U,
+    eisr,
+)
+from nvtrap.gic.virtual import HCR_EN, HCR_EOICOUNT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, MutableMapping
+    from typing import Protocol
+
+    Registers = MutableMapping[str, int]
+
+    class Mapping(Protocol):
+        """How an interrupt of L1 is backed by the host."""
+
+        @property
+        def is_mapped(self) -> bool:
+            """Whether a host interrupt stands behind it."""
+            ...
+
+        @property
+        def host_intid(self) -> int:
+            """Which one; 0 where there is none."""
+            ...
+
+        def deactivate(self) -> bool:
+            """Clear the active state of L1's interrupt; whether it was active."""
+            ...
+
+
+# When L1's memory is brought up to date: when L2 is put, or at every exit from it.
+AT_PUT = "put"
+AT_EXIT = "exit"
+FIRST_AT_EXIT = (6, 19)
+
+_32_BITS = 0xFFFF_FFFF
+# The kernel's field of pINTID has ten bits; the architecture's has three more above it.
+PINTID_TEN_BITS = 0x3FF << lrs.PINTID_SHIFT
+LAST_HW_INTID = 1019
+VENG0, VENG1 = 1 << 0, 1 << 1
+
+
+def writes_back_at(version: tuple[int, int]) -> str:
+    """`AT_PUT` or `AT_EXIT`: what a kernel (major, minor) does."""
+    return AT_EXIT if version >= FIRST_AT_EXIT else AT_PUT
+
+
+def lr_name(n: int) -> str:
+    """The name of L1's list register n (0..15)."""
+    return f"ICH_LR{n}_EL2"
+
+
+# ---- what L1 reads of it ----------------------------------------------------------
+
+
+def list_registers(l1: Registers, count: int) -> list[int]:
+    """L1's `count` list registers as they lie in its memory."""
+    return [l1[lr_name(n)] for n in range(count)]
+
+
+def nested_elrsr(values: Iterable[int]) -> int:
+    """ICH_ELRSR_EL2 as the kernel builds it: State is 0, whether or not an EOI is requested.
+
+    The architecture leaves the latter out (see `nvtrap.gic.maintenance.elrsr`).
+    """
+    return sum(1 << n for n, lr in enumerate(values) if not lr & lrs.STATE)
+
+
+def nested_misr(l1: Registers, count: int) -> int:
+    """ICH_MISR_EL2 as the kernel builds it from L1's memory.
+
+    It takes a list register that is pending and active for a pending one, where the
+    architecture's silicon (`nvtrap.gic.maintenance.misr`) does not.
+    """
+    values = list_registers(l1, count)
+    hcr, vmcr = l1["ICH_HCR_EL2"], l1["ICH_VMCR_EL2"]
+    misr = EOI if eisr(values) else 0
+    if hcr & UIE and sum(1 for lr in values if lr & lrs.STATE) < 2:
+        misr |= U
+    if hcr & LRENPIE and hcr & HCR_EOICOUNT:
+        misr |= LRENP
+    if hcr & NPIE and not any(lr & lrs.PENDING_BIT for lr in values):
+        misr |= NP
+    misr |= hcr & (VGRP0EIE if vmcr & VENG0 else VGRP0DIE)
+    misr |= hcr & (VGRP1EIE if vmcr & VENG1 else VGRP1DIE)
+    return misr
+
+
+def maintenance_level(l1: Registers, count: int) -> bool:
+    """L1's maintenance interrupt: a line of its own, not the host's."""
+    return bool(l1["ICH_HCR_EL2"] & HCR_EN) and nested_misr(l1, count) != 0
+
+
+# ---- L2's list registers ----------------------------------------------------------
+
+
+class NestedVgic:
+    """What the host keeps for one vCPU while its L2 runs, one shadow per physical CPU.
+
+    `l1` are L1's ICH_* registers by name, in its memory; `hardware` those of the CPU, by
+    name. `lookup` finds the interrupt of L1 that a pINTID names, or None. `lr_map` is
+    the set of L1's list registers that are loaded, `shadow` their packed copies.
+    """
+
+    __slots__ = (
+        "apr_count",
+        "aprs",
+        "count",
+        "hardware",
+        "hcr",
+        "host_traps",
+        "l1",
+        "lookup",
+        "lr_map",
+        "shadow",
+        "vmcr",
+        "warnings",
+        "writes_back",
+    )
+
+    def __init__(
+        self,
+        l1: Registers,
+        hardware: Registers,
+        lookup: Callable[[int], Mapping | None],
+        *,
+        count: int = 4,
+        apr_count: int = 1,
+        writes_back: str = AT_PUT,
+        host_traps: int = 0,
+    ) -> None:
+        self.l1 = l1
+        self.hardware = hardware
+        self.lookup = lookup
+        self.count = count
+        self.apr_count = apr_count
+        self.writes_back = writes_back
+        self.host_traps = host_traps
+        self.lr_map = self.hcr = self.vmcr = self.warnings = 0
+        self.shadow: list[int] = []
+        self.aprs: dict[str, int] = {}
+
+    @property
+    def loaded(self) -> list[int]:
+        """L1's list registers that are loaded, in the order in which the hardware has them."""
+        return [n for n in range(self.count) if self.lr_map >> n & 1]
+
+    def load(self) -> None:
+        """L2 is to run on this CPU: make the shadow and load it."""
+        self._make_shadow()
+        hardware = self.hardware
+        hardware["ICH_VMCR_EL2"] = self.vmcr
+        for group in (0, 1):
+            for n in range(self.apr_count):
+                name = f"ICH_AP{group}R{n}_EL2"
+                hardware[name] = self.aprs[name]
+        for n in range(self.count):
+            hardware[lr_name(n)] = self.shadow[n] if n < len(self.shadow) else 0
+        if self.writes_back == AT_PUT and (self.shadow or self.host_traps):
+            hardware["ICH_HCR_EL2"] = self.hcr
+
+    def _make_shadow(self) -> None:
+        l1 = self.l1
+        self.lr_map = 0
+        self.shadow = []
+        for n, lr in enumerate(list_registers(l1, self.count)):
+            if lr & lrs.STATE:
+                self.lr_map |= 1 << n
+                self.shadow.append(self._translated(lr))
+        self.hcr = l1["ICH_HCR_EL2"] & _32_BITS
+        if self.writes_back == AT_PUT:
+            self.hcr |= self.host_traps
+        self.vmcr = l1["ICH_VMCR_EL2"] & _32_BITS
+        self.aprs = {
+            name: l1[name] & _32_BITS
+            for name in (f"ICH_AP{group}R{n}_EL2" for group in (0, 1) for n in range(4))
+        }
+
+    def _translated(self, lr: int) -> int:
+        """L1's list register with the host's interrupt in place of L1's.
+
+        HW goes when there is no such interrupt or the host has none behind it; then bit
+        41 of a pINTID that stayed asks for an EOI maintenance interrupt.
+        """
+        if not lr & lrs.HW:
+            return lr
+        pintid = (lr & PINTID_TEN_BITS) >> lrs.PINTID_SHIFT
+        mapping = self.lookup(pintid)
+        if mapping is None:
+            return lr & ~lrs.HW
+        if not mapping.is_mapped or pintid > LAST_HW_INTID:
+            lr &= ~lrs.HW
+        host = mapping.host_intid << lrs.PINTID_SHIFT & PINTID_TEN_BITS
+        return lr & ~PINTID_TEN_BITS | host
+
+    def enter(self) -> None:
+        """L2 is entered: since 6.19 ICH_HCR_EL2 is written each time, with the host's traps."""
+        if self.writes_back == AT_EXIT:
+            self.hardware["ICH_HCR_EL2"] = self.hcr | self.host_traps
+
+    def sync(self) -> list[int]:
+        """L2 has exited: emulate L1's HW bits; the L1 interrupts that became inactive.
+
+        Since 6.19 states, VMCR and EOIcount go back to L1's memory as well, and the
+        hardware is turned off.
+        """
+        deactivated = []
+        for place, n in enumerate(self.loaded):
+            before = self.l1[lr_name(n)]
+            after = self.hardware[lr_name(place)]
+            if before & lrs.HW and before & lrs.STATE:
+                deactivated += self._emulate_hw(before, after)
+            if self.writes_back == AT_EXIT:
+                self._write_back_state(n, after)
+                self.shadow[place] = after
+        if self.writes_back == AT_EXIT:
+            self.vmcr = self.l1["ICH_VMCR_EL2"] = self.hardware["ICH_VMCR_EL2"] & _32_BITS
+            self._write_back_eoicount(self.hardware["ICH_HCR_EL2"])
+            self.hardware["ICH_HCR_EL2"] = 0
+        return sorted(deactivated)
+
+    def _emulate_hw(self, before: int, after: int) -> list[int]:
+        """What hardware did to the host's interrupt, if it ended, is done to L1's."""
+        pintid = (before & PINTID_TEN_BITS) >> lrs.PINTID_SHIFT
+        mapping = self.lookup(pintid)
+        if mapping is None:
+            self.warnings += 1
+            return []
+        return [pintid] if not after & lrs.STATE and mapping.deactivate() else []
+
+    def _write_back_state(self, n: int, hardware: int) -> None:
+        """Only the state: HW, pINTID, EOI and priority stay L1's."""
+        name = lr_name(n)
+        self.l1[name] = self.l1[name] & ~lrs.STATE | hardware & lrs.STATE
+
+    def _write_back_eoicount(self, hcr: int) -> None:
+        own = self.l1["ICH_HCR_EL2"] & ~HCR_EOICOUNT
+        self.l1["ICH_HCR_EL2"] = own | hcr & HCR_EOICOUNT
+        self.hcr = self.hcr & ~HCR_EOICOUNT | hcr & HCR_EOICOUNT
+
+    def put(self) -> None:
+        """L2 leaves this CPU: the inverse of `load`."""
+        hardware, l1 = self.hardware, self.l1
+        used = len(self.shadow)
+        for group in (0, 1):
+            for n in range(4):
+                name = f"ICH_AP{group}R{n}_EL2"
+                l1[name] = hardware[name] & _32_BITS if n < self.apr_count else self.aprs[name]
+        if self.writes_back == AT_PUT:
+            l1["ICH_VMCR_EL2"] = hardware["ICH_VMCR_EL2"] & _32_BITS
+            self._put_eoicount()
+            for place, n in enumerate(self.loaded):
+                self._write_back_state(n, hardware[lr_name(place)])
+            hardware["ICH_HCR_EL2"] = self.hcr & ~HCR_EN if used else 0
+        for place in range(used):
+            hardware[lr_name(place)] = 0
+        self.lr_map = 0
+        self.shadow = []
+
+    def _put_eoicount(self) -> None:
+        """The count that L2 added is lost: up to 6.18 nothing brings it into the shadow.
+
+        The copy from the shadow, which has what was loaded, drops bits above 31 of L1's value.
+        """
+        own = self.l1["ICH_HCR_EL2"] & _32_BITS & ~HCR_EOICOUNT
+        self.l1["ICH_HCR_EL2"] = own | self.hcr & HCR_EOICOUNT
+
+    def take_host_maintenance(self, hardware_misr: int) -> bool:
+        """The host's own maintenance interrupt fires while L2 runs; L1's line after it.
+
+        The hardware is turned off, so that the interrupt does not fire again at once.
+        """
+        self.hardware["ICH_HCR_EL2"] = self.hardware["ICH_HCR_EL2"] & ~HCR_EN
+        return hardware_misr != 0
