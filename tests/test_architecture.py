@@ -19,15 +19,16 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "nvtrap"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# arch ← {table, gic}, table ← {compile, engine}, lang ← compile, {compile, engine} ← analysis;
-# {engine, gic} ← kvm; `conform` stands between these and `cli`, which may import anything
-# and is imported by nothing.
+# arch ← table ← {compile, engine}, lang ← compile, {compile, engine} ← analysis; arch ← gic,
+# {engine, gic} ← kvm; `conform` and `trace` stand between these and `cli`, which may import
+# anything and is imported by nothing.
 BASE = {"errors", "places"}
 ALLOWED = {
     "errors": set[str](),
     "places": set[str](),
     "inputs": {"errors"},
     "sources": BASE,
+    "streams": {"errors", "inputs"},
     "arch": BASE,
     "table": BASE | {"arch"},
     "lang": BASE | {"arch"},
@@ -39,7 +40,9 @@ ALLOWED = {
     | {"arch", "compile", "engine", "lang", "sources", "states", "store", "table", "revisions"},
     "gic": BASE | {"arch", "inputs"},
     "kvm": BASE | {"arch", "engine", "gic", "inputs", "states", "store", "table"},
-    "conform": BASE | {"arch", "engine", "gic", "inputs", "kvm", "states", "store", "table"},
+    "conform": BASE
+    | {"arch", "engine", "gic", "inputs", "kvm", "states", "store", "streams", "table"},
+    "trace": BASE | {"arch", "engine", "inputs", "states", "store", "streams", "table"},
 }
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "query": "what becomes of one access, by which rule, and why",
     "decide": "outcomes for a stream of traps, JSON Lines in and out",
     "conform": "hold a table against recorded vectors",
+    "replay": "traces of real kernels: each trap decided and compared",
     "search": "from settings to the accesses they forward, and back",
     "diff": "what two tables do differently, exactly",
     "cover": "where a table and the architecture disagree",

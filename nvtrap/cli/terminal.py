@@ -13,10 +13,12 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import TextIO
+    from collections.abc import Iterable, Iterator, Sized
+    from typing import TextIO, TypeVar
 
     from rich.console import Console
+
+    Piece = TypeVar("Piece", bound=Sized)
 
 Line = list[tuple[str, str]]
 
@@ -106,8 +108,8 @@ def _draw_table(headings: list[str], rows: list[list[str]], width: int) -> bool:
     return True
 
 
-def progress(lines: Iterable[bytes], size: int, *, prints_little: bool = False) -> Iterator[bytes]:
-    """The lines, with a bar on standard error while it takes long and someone watches.
+def progress(lines: Iterable[Piece], size: int, *, prints_little: bool = False) -> Iterator[Piece]:
+    """The lines (or blocks of some length), with a bar on standard error if someone watches.
 
     The answers must not share the screen with it: they go to a file, or are few enough
     to be printed above it. Behind a pipe may be a program that prints.

@@ -179,13 +179,11 @@ class PhysicalInterface:
         if rank & 1:
             if rank >> 1 >= self.pmr:
                 return False
-            rank = (rank >> 1 & self.mask(group)) << 1 | 1
-        elif rank and self.pmr < LOWER_HALF + in_secure:
+            running, mask = self.running_rank(), self.mask(group)
+            return running == NO_RANK or rank >> 1 & mask < running >> 1 & mask
+        if rank and self.pmr < LOWER_HALF + in_secure:
             return False
-        running = self.running_rank()
-        if rank & 1:
-            return rank >> 1 < running >> 1
-        return rank < running
+        return rank < self.running_rank()
 
     # ---- what software sees (4.6, 12.2) ---------------------------------------------------
 

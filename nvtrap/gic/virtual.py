@@ -145,7 +145,11 @@ class VirtualInterface:
         return lrs.make(waiting[1], priority=waiting[0])
 
     def can_signal(self, lr: int) -> bool:
-        """Whether priority mask and running priority let an interrupt through (4.8.2, 4.8.3)."""
+        """Whether priority mask and running priority let an interrupt through (4.8).
+
+        Both priorities count as far as they are group priority under the binary point of
+        the pending interrupt's group, which may have changed since the acknowledge.
+        """
         if lr & lrs.NMI:
             return not self.active_nmi
         priority = lr >> 48 & 0xFF
@@ -155,7 +159,8 @@ class VirtualInterface:
         if not active:
             return True
         running = ((active & -active).bit_length() - 1) << self.shift
-        return priority & self.masks[lr >> 60 & 1] < running
+        mask = self.masks[lr >> 60 & 1]
+        return priority & mask < running & mask
 
     def running_priority(self) -> int:
         """The group priority of the highest active interrupt; 0xff when none is active."""

@@ -1,11 +1,11 @@
 """The devices that the host emulates, by the physical addresses of the guest.
 
-Linux 6.12, kvm_io_bus of virt/kvm/kvm_main.c.
+Linux 6.12, kvm_io_bus of virt/kvm/kvm_main.c. Nothing keeps user space from putting an ITS
+where another device is; which of them answers then hangs on the order here.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from errno import ENOSPC
 
 from nvtrap.kvm.errno import refuse
@@ -35,22 +35,37 @@ MOST_DEVICES = 1000
 
 
 class Bus:
-    """Devices in the order of their addresses; of several at an address one answers."""
+    """Devices in the order of their addresses; of several at an address the first answers.
 
-    __slots__ = ("_devices", "_last")
+    One that begins lower is before another, unless it covers that whole and came later;
+    of two that begin at the same address the shorter is, of equal ones the earlier.
+    """
+
+    __slots__ = ("_devices", "_last", "_overlaps")
 
     def __init__(self) -> None:
         self._devices: list[BusDevice] = []
         self._last: BusDevice | None = None
+        self._overlaps = False
 
     def register(self, device: BusDevice) -> None:
-        """Put a device on the bus.
+        """Put a device on the bus (kvm_io_bus_register_dev).
 
         Raises `OSError` ENOSPC when it is full.
         """
-        if len(self._devices) >= MOST_DEVICES:
+        devices = self._devices
+        if len(devices) >= MOST_DEVICES:
             refuse(ENOSPC)
-        insort(self._devices, device, key=_base)
+        end = device.base + device.length
+        behind = (
+            place
+            for place, other in enumerate(devices)
+            if _order(other.base, other.length, device) > 0
+        )
+        self._overlaps = self._overlaps or any(
+            other.base < end and device.base < other.base + other.length for other in devices
+        )
+        devices.insert(next(behind, len(devices)), device)
         self._last = None
 
     def unregister(self, device: BusDevice) -> None:
@@ -59,18 +74,37 @@ class Bus:
         self._last = None
 
     def find(self, address: int, size: int) -> BusDevice | None:
-        """The device that has all bytes of an access."""
+        """The device that has all bytes of an access (kvm_io_bus_get_first_dev)."""
         last = self._last
-        end = address + size
-        if last is not None and last.base <= address and end <= last.base + last.length:
+        if last is not None and not _order(address, size, last):
             return last
-        place = bisect_right(self._devices, address, key=_base)
-        for device in reversed(self._devices[:place]):
-            if end <= device.base + device.length:
-                self._last = device
-                return device
-        return None
+        place = self._search(address, size)
+        if place < 0:
+            return None
+        while place and not _order(address, size, self._devices[place - 1]):
+            place -= 1
+        found = self._devices[place]
+        if not self._overlaps:
+            self._last = found
+        return found
+
+    def _search(self, address: int, size: int) -> int:
+        """The place of some device that has them, -1 for none; by halves, as bsearch goes."""
+        first, count = 0, len(self._devices)
+        while count:
+            place = first + count // 2
+            order = _order(address, size, self._devices[place])
+            if not order:
+                return place
+            if order > 0:
+                first = place + 1
+                count -= 1
+            count //= 2
+        return -1
 
 
-def _base(device: BusDevice) -> int:
-    return device.base
+def _order(address: int, size: int, device: BusDevice) -> int:
+    """Whether [address, address + size) is before (-1), behind (1) or in a device (0)."""
+    if address < device.base:
+        return -1
+    return int(address + size > device.base + device.length)

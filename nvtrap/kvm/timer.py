@@ -37,8 +37,14 @@ class Timer:
         self.host = HostInterrupt(intid, self.sample)
 
     def sample(self) -> bool:
-        """The line as it is now, for a VGIC that asks (kvm_arch_timer_get_input_level)."""
-        return self.line
+        """The line as it is now, for a VGIC that asks (kvm_arch_timer_get_input_level).
+
+        It is that of the vCPU that runs, even when that looks at another one's interrupt.
+        """
+        vcpu = self.vcpu.vm.current
+        if vcpu is None or vcpu is self.vcpu:
+            return self.line
+        return next(timer.line for timer in vcpu.timers if timer.intid == self.intid)
 
     def enable(self) -> None:
         """Own the interrupt and forward the host's, at the vCPU's first run, once."""

@@ -180,7 +180,9 @@ class Vcpu:
         """From the guest into the host, with the list registers folded."""
         if self.mode is IN_GUEST:
             self.mode = IN_HOST
+            before, self.vm.current = self.vm.current, self
             self.lists.sync()
+            self.vm.current = before
 
     def kick(self) -> None:
         """Make it look at its interrupts: it exits from the guest, or wakes up."""

@@ -111,7 +111,8 @@ class Reference:
         """Whether an interrupt gets through mask and running priority."""
         if lr.priority >= self.pmr:
             return False
-        return not self.active or self.group_priority(lr.priority, lr.group) < self.running()
+        running = self.group_priority(self.running(), lr.group)
+        return not self.active or self.group_priority(lr.priority, lr.group) < running
 
     def misr(self) -> dict[str, bool]:
         """ICH_MISR_EL2 by its fields' names."""

@@ -71,7 +71,10 @@ def test_the_highest_pending_is_the_best_of_the_enabled_groups(
 def test_mask_and_running_priority_hold_interrupts_back(
     running: int, priority: int, mask: int, bpr: int, group: int, common: bool
 ) -> None:
-    """Strictly higher than the mask, and in group priority than what runs; the lines agree."""
+    """Strictly higher than the mask, and in group priority than what runs; the lines agree.
+
+    What counts of both priorities is group priority under the present binary point.
+    """
     driver = Driver()
     driver.pend(40, running, 0)
     driver.msr("ICC_PMR_EL1", 0xF8)
@@ -86,7 +89,7 @@ def test_mask_and_running_priority_hold_interrupts_back(
     driver.pend(41, priority, group)
     by_bpr1 = group and not common
     bits = group_mask(max(bpr, 3 if by_bpr1 else 2), int(by_bpr1))
-    taken = priority < mask and priority & bits < running
+    taken = priority < mask and priority & bits < running & bits
     assert driver.mrs("ISR_EL1") == (0 if not taken else IRQ if group else FIQ)
     assert driver.mrs(f"ICC_HPPIR{group}_EL1") == 41
     assert driver.mrs(f"ICC_IAR{1 - group}_EL1") == 1023

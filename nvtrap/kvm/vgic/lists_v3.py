@@ -31,12 +31,13 @@ class ListsV3(Lists):
     and exit.
     """
 
-    __slots__ = ("aprs", "hardware", "hcr", "lrs", "vmcr")
+    __slots__ = ("_implemented", "aprs", "hardware", "hcr", "lrs", "vmcr")
 
     def __init__(self, vcpu: Vcpu) -> None:
         parameters = vcpu.vm.host.parameters
         super().__init__(vcpu, parameters.list_registers)
         self.hardware = VirtualInterface(parameters, vcpu.deactivate_host_interrupt)
+        self._implemented = parameters.lr_mask | parameters.lr_mask_hw
         self.lrs = [0] * self.count
         self.hcr = 0
         self.vmcr = 0
@@ -82,10 +83,14 @@ class ListsV3(Lists):
                 self.aprs[group][n] = READS[f"ICH_AP{group}R{n}_EL2"](self.hardware)
 
     def restore(self) -> None:
-        """Write ICH_HCR_EL2 and the list registers, if one is filled."""
+        """Write ICH_HCR_EL2 and the list registers, if one is filled.
+
+        The hardware drops bits that it has not: LPIs have six bits of priority here.
+        """
         if self.used:
             self.hardware.hcr = self.hcr | (UIE if self.underflow else 0)
-            self.hardware.lrs[: self.used] = self.lrs[: self.used]
+            kept = self._implemented
+            self.hardware.lrs[: self.used] = [lr & kept for lr in self.lrs[: self.used]]
 
     def save(self) -> None:
         """Read the list registers that were filled, and clear ICH_HCR_EL2.En."""
