@@ -81,6 +81,11 @@ class Memory:
             page[start : start + length] = data[done : done + length]
             done += length
 
+    def page(self, address: int) -> bytearray:
+        """The page that `address` lies in, itself: for who reads and writes a lot of it."""
+        self._must_hold(address & -PAGE_SIZE, PAGE_SIZE)
+        return self._pages.setdefault(address >> PAGE_BITS, bytearray(PAGE_SIZE))
+
     def copy(self) -> Memory:
         """Memory of the same contents, independent of this one."""
         copy = Memory(self._regions)

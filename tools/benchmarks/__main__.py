@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tools.benchmarks import decisions, gic, replay, startup, streams, tables, vgic
+from tools.benchmarks import decisions, gic, nested, replay, startup, streams, tables, vgic
 from tools.benchmarks.bench import Bench
 from tools.benchmarks.figures import BARE_MS, DICT_NS, FIGURES, Figure, Machine, Measured
 
-SUBJECTS = (startup, tables, decisions, streams, gic, vgic, replay)
+SUBJECTS = (startup, tables, decisions, streams, gic, vgic, nested, replay)
 HEADINGS = ("figure", "measured", "scaled", "limit", "", "")
 
 

@@ -60,6 +60,9 @@ _32_BITS = 0xFFFF_FFFF
 PINTID_TEN_BITS = 0x3FF << lrs.PINTID_SHIFT
 LAST_HW_INTID = 1019
 VENG0, VENG1 = 1 << 0, 1 << 1
+_ENABLES = 0xFE  # of the maintenance interrupts but EOI's, which has none
+_LRS = tuple(f"ICH_LR{n}_EL2" for n in range(16))
+_APRS = [tuple(f"ICH_AP{group}R{n}_EL2" for n in range(4)) for group in (0, 1)]
 
 
 def writes_back_at(version: tuple[int, int]) -> str:
@@ -69,7 +72,7 @@ def writes_back_at(version: tuple[int, int]) -> str:
 
 def lr_name(n: int) -> str:
     """The name of L1's list register n (0..15)."""
-    return f"ICH_LR{n}_EL2"
+    return _LRS[n]
 
 
 # ---- what L1 reads of it ----------------------------------------------------------
@@ -77,7 +80,7 @@ def lr_name(n: int) -> str:
 
 def list_registers(l1: Registers, count: int) -> list[int]:
     """L1's `count` list registers as they lie in its memory."""
-    return [l1[lr_name(n)] for n in range(count)]
+    return [l1[name] for name in _LRS[:count]]
 
 
 def nested_elrsr(values: Iterable[int]) -> int:
@@ -97,7 +100,7 @@ def nested_misr(l1: Registers, count: int) -> int:
     values = list_registers(l1, count)
     hcr, vmcr = l1["ICH_HCR_EL2"], l1["ICH_VMCR_EL2"]
     misr = EOI if eisr(values) else 0
-    if hcr & UIE and sum(1 for lr in values if lr & lrs.STATE) < 2:
+    if hcr & UIE and sum(lr & lrs.STATE != 0 for lr in values) < 2:
         misr |= U
     if hcr & LRENPIE and hcr & HCR_EOICOUNT:
         misr |= LRENP
@@ -110,7 +113,13 @@ def nested_misr(l1: Registers, count: int) -> int:
 
 def maintenance_level(l1: Registers, count: int) -> bool:
     """L1's maintenance interrupt: a line of its own, not the host's."""
-    return bool(l1["ICH_HCR_EL2"] & HCR_EN) and nested_misr(l1, count) != 0
+    hcr = l1["ICH_HCR_EL2"]
+    if not hcr & HCR_EN:
+        return False
+    if hcr & _ENABLES:
+        return nested_misr(l1, count) != 0
+    # EOIs ask by themselves; this is computed at every entry and exit.
+    return any(lrs.requests_eoi(lr) for lr in list_registers(l1, count) if lr & lrs.EOI)
 
 
 # ---- L2's list registers ----------------------------------------------------------
@@ -121,10 +130,12 @@ class NestedVgic:
 
     `l1` are L1's ICH_* registers by name, in its memory; `hardware` those of the CPU, by
     name. `lookup` finds the interrupt of L1 that a pINTID names, or None. `lr_map` is
-    the set of L1's list registers that are loaded, `shadow` their packed copies.
+    the set of L1's list registers that are loaded, `loaded` the same in the order in which
+    the hardware has them, `shadow` their packed copies.
     """
 
     __slots__ = (
+        "_cut",
         "apr_count",
         "aprs",
         "count",
@@ -132,6 +143,7 @@ class NestedVgic:
         "hcr",
         "host_traps",
         "l1",
+        "loaded",
         "lookup",
         "lr_map",
         "shadow",
@@ -159,44 +171,44 @@ class NestedVgic:
         self.writes_back = writes_back
         self.host_traps = host_traps
         self.lr_map = self.hcr = self.vmcr = self.warnings = 0
+        self.loaded: list[int] = []
         self.shadow: list[int] = []
         self.aprs: dict[str, int] = {}
-
-    @property
-    def loaded(self) -> list[int]:
-        """L1's list registers that are loaded, in the order in which the hardware has them."""
-        return [n for n in range(self.count) if self.lr_map >> n & 1]
+        # Whether an active-priority register of L1's had more than its 32 bits.
+        self._cut = False
 
     def load(self) -> None:
         """L2 is to run on this CPU: make the shadow and load it."""
         self._make_shadow()
         hardware = self.hardware
         hardware["ICH_VMCR_EL2"] = self.vmcr
-        for group in (0, 1):
-            for n in range(self.apr_count):
-                name = f"ICH_AP{group}R{n}_EL2"
+        for names in _APRS:
+            for name in names[: self.apr_count]:
                 hardware[name] = self.aprs[name]
-        for n in range(self.count):
-            hardware[lr_name(n)] = self.shadow[n] if n < len(self.shadow) else 0
+        used = len(self.shadow)
+        for n, name in enumerate(_LRS[: self.count]):
+            hardware[name] = self.shadow[n] if n < used else 0
         if self.writes_back == AT_PUT and (self.shadow or self.host_traps):
             hardware["ICH_HCR_EL2"] = self.hcr
 
     def _make_shadow(self) -> None:
         l1 = self.l1
         self.lr_map = 0
+        self.loaded = []
         self.shadow = []
         for n, lr in enumerate(list_registers(l1, self.count)):
             if lr & lrs.STATE:
                 self.lr_map |= 1 << n
+                self.loaded.append(n)
                 self.shadow.append(self._translated(lr))
         self.hcr = l1["ICH_HCR_EL2"] & _32_BITS
         if self.writes_back == AT_PUT:
             self.hcr |= self.host_traps
         self.vmcr = l1["ICH_VMCR_EL2"] & _32_BITS
-        self.aprs = {
-            name: l1[name] & _32_BITS
-            for name in (f"ICH_AP{group}R{n}_EL2" for group in (0, 1) for n in range(4))
-        }
+        self.aprs = {name: l1[name] for names in _APRS for name in names}
+        self._cut = max(self.aprs.values()) > _32_BITS
+        if self._cut:
+            self.aprs = {name: value & _32_BITS for name, value in self.aprs.items()}
 
     def _translated(self, lr: int) -> int:
         """L1's list register with the host's interrupt in place of L1's.
@@ -227,12 +239,16 @@ class NestedVgic:
         hardware is turned off.
         """
         deactivated = []
+        at_exit = self.writes_back == AT_EXIT
         for place, n in enumerate(self.loaded):
-            before = self.l1[lr_name(n)]
-            after = self.hardware[lr_name(place)]
-            if before & lrs.HW and before & lrs.STATE:
+            before = self.l1[_LRS[n]]
+            is_live_hw = before & lrs.HW and before & lrs.STATE
+            if not (is_live_hw or at_exit):
+                continue
+            after = self.hardware[_LRS[place]]
+            if is_live_hw:
                 deactivated += self._emulate_hw(before, after)
-            if self.writes_back == AT_EXIT:
+            if at_exit:
                 self._write_back_state(n, after)
                 self.shadow[place] = after
         if self.writes_back == AT_EXIT:
@@ -252,7 +268,7 @@ class NestedVgic:
 
     def _write_back_state(self, n: int, hardware: int) -> None:
         """Only the state: HW, pINTID, EOI and priority stay L1's."""
-        name = lr_name(n)
+        name = _LRS[n]
         self.l1[name] = self.l1[name] & ~lrs.STATE | hardware & lrs.STATE
 
     def _write_back_eoicount(self, hcr: int) -> None:
@@ -264,19 +280,22 @@ class NestedVgic:
         """L2 leaves this CPU: the inverse of `load`."""
         hardware, l1 = self.hardware, self.l1
         used = len(self.shadow)
-        for group in (0, 1):
-            for n in range(4):
-                name = f"ICH_AP{group}R{n}_EL2"
-                l1[name] = hardware[name] & _32_BITS if n < self.apr_count else self.aprs[name]
+        for names in _APRS:
+            for name in names[: self.apr_count]:
+                l1[name] = hardware[name] & _32_BITS
+            if self._cut:
+                for name in names[self.apr_count :]:
+                    l1[name] = self.aprs[name]
         if self.writes_back == AT_PUT:
             l1["ICH_VMCR_EL2"] = hardware["ICH_VMCR_EL2"] & _32_BITS
             self._put_eoicount()
             for place, n in enumerate(self.loaded):
-                self._write_back_state(n, hardware[lr_name(place)])
+                self._write_back_state(n, hardware[_LRS[place]])
             hardware["ICH_HCR_EL2"] = self.hcr & ~HCR_EN if used else 0
         for place in range(used):
-            hardware[lr_name(place)] = 0
+            hardware[_LRS[place]] = 0
         self.lr_map = 0
+        self.loaded = []
         self.shadow = []
 
     def _put_eoicount(self) -> None:
@@ -284,8 +303,10 @@ class NestedVgic:
 
         The copy from the shadow, which has what was loaded, drops bits above 31 of L1's value.
         """
-        own = self.l1["ICH_HCR_EL2"] & _32_BITS & ~HCR_EOICOUNT
-        self.l1["ICH_HCR_EL2"] = own | self.hcr & HCR_EOICOUNT
+        own = self.l1["ICH_HCR_EL2"]
+        put = own & _32_BITS & ~HCR_EOICOUNT | self.hcr & HCR_EOICOUNT
+        if put != own:
+            self.l1["ICH_HCR_EL2"] = put
 
     def take_host_maintenance(self, hardware_misr: int) -> bool:
         """The host's own maintenance interrupt fires while L2 runs; L1's line after it.
