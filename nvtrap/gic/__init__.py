@@ -14,6 +14,6 @@ from __future__ import annotations
 from nvtrap.gic.machine import Machine
 from nvtrap.gic.parameters import Parameters
 from nvtrap.gic.pe import PE
-from nvtrap.gic.virtual import VirtualInterface
+from nvtrap.gic.virtual.interface import VirtualInterface
 
 __all__ = ["PE", "Machine", "Parameters", "VirtualInterface"]

@@ -14,7 +14,7 @@ from functools import partial
 from nvtrap.arch.encoding import parse_encoding
 from nvtrap.arch.esr import IL, encode_sysreg
 from nvtrap.errors import UnknownNameError, UsageError
-from nvtrap.gic import icc, ich, icv
+from nvtrap.gic.physical import icc
 from nvtrap.gic.registers import (
     BY_ENCODING,
     COMMON,
@@ -29,6 +29,7 @@ from nvtrap.gic.registers import (
     WRITE,
     Register,
 )
+from nvtrap.gic.virtual import ich, icv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from nvtrap.arch.memory import Memory
 from nvtrap.errors import InputError, UsageError
-from nvtrap.gic.distributor import Distributor
-from nvtrap.gic.frame import FRAME
+from nvtrap.gic.distributor.distributor import Distributor
+from nvtrap.gic.distributor.frame import FRAME
+from nvtrap.gic.distributor.redistributor import Redistributor
 from nvtrap.gic.its import Its
-from nvtrap.gic.lpi import Lpis
+from nvtrap.gic.lpi.lpis import Lpis
+from nvtrap.gic.lpi.vlpis import Vlpis
 from nvtrap.gic.parameters import USUAL, Parameters
 from nvtrap.gic.pe import PE
-from nvtrap.gic.physical import PhysicalInterface
-from nvtrap.gic.redistributor import Redistributor
-from nvtrap.gic.vlpi import Vlpis
+from nvtrap.gic.physical.interface import PhysicalInterface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from nvtrap.gic.bank import Bank
+    from nvtrap.gic.distributor.bank import Bank
 
 SIZES = (1, 2, 4, 8)
 

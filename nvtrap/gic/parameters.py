@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from nvtrap.errors import UnknownNameError, UsageError
-from nvtrap.gic import lr
+from nvtrap.gic.virtual import lr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from nvtrap.errors import UsageError
-from nvtrap.gic import access, ich, maintenance
+from nvtrap.gic import access
 from nvtrap.gic.access import (
     HCR_FMO,
     HCR_IMO,
@@ -20,7 +20,8 @@ from nvtrap.gic.access import (
     SCR_NS,
 )
 from nvtrap.gic.registers import REGISTERS
-from nvtrap.gic.virtual import VirtualInterface
+from nvtrap.gic.virtual import ich, maintenance
+from nvtrap.gic.virtual.interface import VirtualInterface
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from nvtrap.arch.memory import Memory
     from nvtrap.gic.parameters import Parameters
-    from nvtrap.gic.physical import PhysicalInterface
+    from nvtrap.gic.physical.interface import PhysicalInterface
 
     Read = Callable[[], int]
     Write = Callable[[int], None]

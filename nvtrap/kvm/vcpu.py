@@ -7,10 +7,10 @@ from errno import EIO
 from nvtrap.arch.memory import PAGE_SIZE
 from nvtrap.arch.pstate import EL1H
 from nvtrap.errors import UsageError
-from nvtrap.kvm.aborts import Abort
 from nvtrap.kvm.context import Context, Features
 from nvtrap.kvm.errno import refuse
-from nvtrap.kvm.mmio import NO_SLOT, RAM, AbortHandler
+from nvtrap.kvm.exits.aborts import Abort
+from nvtrap.kvm.exits.mmio import NO_SLOT, RAM, AbortHandler
 from nvtrap.kvm.timer import PHYSICAL, VIRTUAL, Timer
 from nvtrap.kvm.vgic import gicc, icc
 from nvtrap.kvm.vgic.queue import has_pending
@@ -20,7 +20,7 @@ from nvtrap.kvm.vgic.vgic import GICV3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nvtrap.kvm.mmio import Access, Handled
+    from nvtrap.kvm.exits.mmio import Access, Handled
     from nvtrap.kvm.vgic.interrupt import Interrupt
     from nvtrap.kvm.vgic.lists import Lists
     from nvtrap.kvm.vgic.mmio import Frame

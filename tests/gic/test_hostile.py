@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from nvtrap.errors import UnknownNameError
-from nvtrap.gic import PE, Machine, Parameters, lr
+from nvtrap.gic import PE, Machine, Parameters
 from nvtrap.gic.access import ExceptionTaken
 from nvtrap.gic.registers import REGISTERS
+from nvtrap.gic.virtual import lr
 
 OPERATIONS = 20_000
 SHAPES: list[dict[str, Any]] = [

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvtrap.errors import UnknownNameError, UsageError
-from nvtrap.gic import ich
 from nvtrap.gic.parameters import ADDRESSES, FLAGS, NUMBERS, Parameters
+from nvtrap.gic.virtual import ich
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"list_registers": 0}, "`list_registers` is `0`, it goes from 1 to 16"),

@@ -26,8 +26,8 @@ from nvtrap.kvm.context import (
     Features,
     Registers,
 )
-from nvtrap.kvm.eret import EMULATED, RESULTS, emulate_nested_eret, handle_eret
-from nvtrap.kvm.exceptions import (
+from nvtrap.kvm.exits.eret import EMULATED, RESULTS, emulate_nested_eret, handle_eret
+from nvtrap.kvm.exits.exceptions import (
     adjust_pc,
     inject_data_abort,
     inject_nested_irq,
@@ -35,7 +35,7 @@ from nvtrap.kvm.exceptions import (
     inject_prefetch_abort,
     inject_undefined,
 )
-from nvtrap.kvm.handlers import (
+from nvtrap.kvm.exits.handlers import (
     NOTHING,
     UNDEF,
     UNREACHABLE,

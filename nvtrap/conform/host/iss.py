@@ -21,7 +21,7 @@ from nvtrap.conform.host.fields import Fields, compare
 from nvtrap.errors import UsageError
 from nvtrap.inputs import shown
 from nvtrap.kvm.context import Context
-from nvtrap.kvm.coprocessor import (
+from nvtrap.kvm.exits.coprocessor import (
     RAZ,
     UNDEF,
     Route,
@@ -32,14 +32,14 @@ from nvtrap.kvm.coprocessor import (
     write_back,
     written_value,
 )
-from nvtrap.kvm.exceptions import skip_instruction
+from nvtrap.kvm.exits.exceptions import skip_instruction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from nvtrap.conform.verdicts import Score
-    from nvtrap.kvm.coprocessor_tables import Entry
+    from nvtrap.kvm.exits.coprocessor_tables import Entry
 
 ISS = (1 << 25) - 1
 ALWAYS_TOLD = ("outcome", "condition_holds", "skip", "ec", "iss")

@@ -14,10 +14,10 @@ from __future__ import annotations
 from nvtrap.conform.host.fields import Fields, compare
 from nvtrap.errors import UsageError
 from nvtrap.inputs import shown
-from nvtrap.kvm.aborts import Abort
 from nvtrap.kvm.context import EL2_SYNC, Context, Features, Registers
-from nvtrap.kvm.exceptions import adjust_pc
-from nvtrap.kvm.mmio import (
+from nvtrap.kvm.exits.aborts import Abort
+from nvtrap.kvm.exits.exceptions import adjust_pc
+from nvtrap.kvm.exits.mmio import (
     BEYOND_IPA_RANGE,
     BEYOND_PARANGE,
     HOST_ERROR,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from nvtrap.conform.host.fields import Fields, compare, word
 from nvtrap.errors import UsageError
-from nvtrap.gic.maintenance import eisr
+from nvtrap.gic.virtual.maintenance import eisr
 from nvtrap.inputs import shown
 from nvtrap.kvm.vgic.nested import (
     AT_EXIT,

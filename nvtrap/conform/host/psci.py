@@ -14,9 +14,7 @@ from nvtrap.arch.pstate import AARCH32
 from nvtrap.conform.host.fields import Fields, compare, word
 from nvtrap.conform.verdicts import PASSED
 from nvtrap.errors import UsageError
-from nvtrap.kvm.context import MASK_32, MASK_64
-from nvtrap.kvm.endian import is_big_endian
-from nvtrap.kvm.psci import (
+from nvtrap.kvm.calls.psci import (
     PSCI_0_1,
     PSCI_1_1,
     RUNNABLE,
@@ -27,8 +25,18 @@ from nvtrap.kvm.psci import (
     Power,
     Psci,
 )
-from nvtrap.kvm.smccc import AFFECTED, HANDLE, MITIGATED, NOT_AFFECTED, Clock, HostFacts, Smccc
-from nvtrap.kvm.trng import TRNG_FUNCTIONS
+from nvtrap.kvm.calls.smccc import (
+    AFFECTED,
+    HANDLE,
+    MITIGATED,
+    NOT_AFFECTED,
+    Clock,
+    HostFacts,
+    Smccc,
+)
+from nvtrap.kvm.calls.trng import TRNG_FUNCTIONS
+from nvtrap.kvm.context import MASK_32, MASK_64
+from nvtrap.kvm.exits.endian import is_big_endian
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

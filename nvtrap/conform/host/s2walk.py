@@ -11,7 +11,7 @@ from __future__ import annotations
 from nvtrap.conform.host.fields import Fields, compare, word
 from nvtrap.errors import AddressError
 from nvtrap.inputs import shown
-from nvtrap.kvm.stage2 import (
+from nvtrap.kvm.memory.stage2 import (
     BAD_CONFIGURATION,
     SCTLR_EE,
     Fault,

@@ -12,7 +12,7 @@ from nvtrap.conform.host.fields import Fields, compare
 from nvtrap.conform.verdicts import PASSED
 from nvtrap.errors import UsageError
 from nvtrap.inputs import shown
-from nvtrap.kvm.vmid import MOST_BITS, Vmid, VmidAllocator
+from nvtrap.kvm.memory.vmid import MOST_BITS, Vmid, VmidAllocator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from nvtrap.errors import AddressError
 from nvtrap.gic.its.commands import COMMAND_SIZE, Command, decode
-from nvtrap.gic.lpi import register_of
+from nvtrap.gic.lpi.lpis import register_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

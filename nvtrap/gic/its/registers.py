@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from nvtrap.arch.memory import Memory
     from nvtrap.gic.its.commands import Command
-    from nvtrap.gic.lpi import Lpis
+    from nvtrap.gic.lpi.lpis import Lpis
+    from nvtrap.gic.lpi.vlpis import Vlpis
     from nvtrap.gic.parameters import Parameters
-    from nvtrap.gic.vlpi import Vlpis
 
 CTLR, IIDR, TYPER = 0x0000, 0x0004, 0x0008
 CBASER, CWRITER, CREADR = 0x0080, 0x0088, 0x0090

@@ -18,7 +18,7 @@ Nothing is cached. Memory that is not there raises `AddressError`.
 
 from __future__ import annotations
 
-from nvtrap.gic.lpi import register_of
+from nvtrap.gic.lpi.lpis import register_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

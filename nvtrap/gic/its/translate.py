@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from nvtrap.arch.memory import Memory
     from nvtrap.gic.its.tables import Device, Interrupt
-    from nvtrap.gic.lpi import Lpis
+    from nvtrap.gic.lpi.lpis import Lpis
+    from nvtrap.gic.lpi.vlpis import Vlpis
     from nvtrap.gic.parameters import Parameters
-    from nvtrap.gic.vlpi import Vlpis
 
 
 class PhysicalTarget:

@@ -6,9 +6,9 @@ Linux 6.12, arch/arm64/kvm/hypercalls.c, psci.c, and kvm_reset_vcpu of reset.c.
 from __future__ import annotations
 
 from nvtrap.arch.pstate import AARCH32, DAIF, EL1H, EL2H
+from nvtrap.kvm.calls.psci import SLEEP, STOPPED, VCPU_RESET, Call
 from nvtrap.kvm.context import NOTHING_PENDING
-from nvtrap.kvm.endian import is_big_endian
-from nvtrap.kvm.psci import SLEEP, STOPPED, VCPU_RESET, Call
+from nvtrap.kvm.exits.endian import is_big_endian
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """The hardware's trap controls for the context of a vCPU that runs.
 
 The values are those by which the architecture decides which of a guest's instructions
-exit to L0: those of `nvtrap.kvm.hyptraps`, and what of EL1 itself plays a part.
+exit to L0: those of `nvtrap.kvm.hyp.traps`, and what of EL1 itself plays a part.
 """
 
 from __future__ import annotations
 
 from nvtrap.arch.pstate import EL2H, EL2T, MODE, USR
-from nvtrap.gic.ich import HCR_TALL0, HCR_TALL1, HCR_TC, HCR_TDIR
-from nvtrap.kvm.hyptraps import (
+from nvtrap.gic.virtual.ich import HCR_TALL0, HCR_TALL1, HCR_TC, HCR_TDIR
+from nvtrap.kvm.hyp.traps import (
     MDCR_TDE,
     PMUSERENR_ALL,
     HostCpu,
@@ -21,7 +21,7 @@ from nvtrap.kvm.hyptraps import (
     is_nested,
     mdcr,
 )
-from nvtrap.kvm.vel2 import in_el1
+from nvtrap.kvm.hyp.vel2 import in_el1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

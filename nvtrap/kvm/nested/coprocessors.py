@@ -13,12 +13,12 @@ from nvtrap.arch.encoding import encode
 from nvtrap.arch.esr import EC_CP10_ID, EC_CP14_LS, EC_CP15_32, EC_CP15_64, exception_class
 from nvtrap.engine.table import FORWARD
 from nvtrap.kvm.context import is_hyp_context
-from nvtrap.kvm.coprocessor import UNDEF, Route, handle_coprocessor, merged, part, route
+from nvtrap.kvm.exits.coprocessor import UNDEF, Route, handle_coprocessor, merged, part, route
 from nvtrap.kvm.nested.registers import emulate_read, emulate_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nvtrap.kvm.coprocessor_tables import Operands
+    from nvtrap.kvm.exits.coprocessor_tables import Operands
     from nvtrap.kvm.nested.vcpu import NestedVcpu
 
 NOT_BY_HSTR = frozenset({4, 14})

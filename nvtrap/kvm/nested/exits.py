@@ -36,17 +36,17 @@ from nvtrap.arch.esr import (
     decode_sysreg,
 )
 from nvtrap.engine.table import FORWARD, LOCAL
-from nvtrap.kvm import handlers
 from nvtrap.kvm.context import HCR_TGE, increment_pc, is_hyp_context
-from nvtrap.kvm.eret import handle_eret
-from nvtrap.kvm.exceptions import inject_nested_sync, inject_undefined
-from nvtrap.kvm.hyptraps import HCR_TWE, HCR_TWI, MDCR_TDE
-from nvtrap.kvm.mmio import AGED, FAULT_IN
+from nvtrap.kvm.exits import handlers
+from nvtrap.kvm.exits.eret import handle_eret
+from nvtrap.kvm.exits.exceptions import inject_nested_sync, inject_undefined
+from nvtrap.kvm.exits.mmio import AGED, FAULT_IN
+from nvtrap.kvm.hyp.traps import HCR_TWE, HCR_TWI, MDCR_TDE
+from nvtrap.kvm.hyp.worldswitch import LOADED, fp_trap
 from nvtrap.kvm.nested import coprocessors, events
 from nvtrap.kvm.nested.calls import answer_call
 from nvtrap.kvm.nested.registers import emulate_read, emulate_write
 from nvtrap.kvm.nested.vcpummu import L1_FAULT, RESTART
-from nvtrap.kvm.worldswitch import LOADED, fp_trap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

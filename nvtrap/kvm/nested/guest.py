@@ -24,15 +24,15 @@ from nvtrap.arch.esr import (
 from nvtrap.arch.pstate import AARCH32, EL1H, EL2H, F_MASKED, I_MASKED, MODE
 from nvtrap.engine.table import FORWARD
 from nvtrap.errors import AddressError, UsageError
-from nvtrap.kvm.aborts import FSC_TRANSLATION, ISV, SF, WNR
 from nvtrap.kvm.context import (
     HCR_HCD,
     MASK_64,
 )
-from nvtrap.kvm.exceptions import IRQ, SYNC, enter_exception, inject_nested_sync
-from nvtrap.kvm.faults import fault_info, hpfar_of, syndrome
-from nvtrap.kvm.hyptraps import CPTR_FPEN, CPTR_ZEN
-from nvtrap.kvm.mmu import LOAD, STORE
+from nvtrap.kvm.exits.aborts import FSC_TRANSLATION, ISV, SF, WNR
+from nvtrap.kvm.exits.exceptions import IRQ, SYNC, enter_exception, inject_nested_sync
+from nvtrap.kvm.hyp.traps import CPTR_FPEN, CPTR_ZEN
+from nvtrap.kvm.memory.faults import fault_info, hpfar_of, syndrome
+from nvtrap.kvm.memory.mmu import LOAD, STORE
 from nvtrap.kvm.nested import events, exits, native
 from nvtrap.kvm.nested.controls import level_of
 

@@ -8,10 +8,10 @@ vgic-v3-nested.c (6.16 and later).
 
 from __future__ import annotations
 
-from nvtrap.gic import lr as lrs
-from nvtrap.gic import maintenance
-from nvtrap.gic.ich import READS, WRITES
-from nvtrap.gic.virtual import HCR_EN
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual import maintenance
+from nvtrap.gic.virtual.ich import READS, WRITES
+from nvtrap.gic.virtual.interface import HCR_EN
 from nvtrap.kvm.vgic.forwarded import own
 from nvtrap.kvm.vgic.inject import inject
 from nvtrap.kvm.vgic.lists_v3 import ListsV3
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
 
-    from nvtrap.gic.virtual import VirtualInterface
+    from nvtrap.gic.virtual.interface import VirtualInterface
     from nvtrap.kvm.vcpu import Vcpu
     from nvtrap.kvm.vgic.interrupt import Interrupt
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 from nvtrap.arch.aarch32 import CoprocessorAccess
 from nvtrap.arch.encoding import ENCODINGS
 from nvtrap.errors import UnknownNameError, UsageError
+from nvtrap.kvm.calls.psci import Psci
+from nvtrap.kvm.calls.smccc import Smccc
 from nvtrap.kvm.context import Features
 from nvtrap.kvm.host import Host
-from nvtrap.kvm.hyptraps import HostCpu
-from nvtrap.kvm.memslots import AddressSpace
-from nvtrap.kvm.mmu import HostMmu, VmMmu
+from nvtrap.kvm.hyp.traps import HostCpu
+from nvtrap.kvm.memory.memslots import AddressSpace
+from nvtrap.kvm.memory.mmu import HostMmu, VmMmu
 from nvtrap.kvm.nested import events, guest
 from nvtrap.kvm.nested.controls import ICH_TRAPS
 from nvtrap.kvm.nested.identity import ID_REGISTERS, MPIDR_RES1, sysreg_masks
 from nvtrap.kvm.nested.lists import MAINTENANCE
 from nvtrap.kvm.nested.shadow import Shadows
 from nvtrap.kvm.nested.vcpu import NestedVcpu
-from nvtrap.kvm.psci import Psci
-from nvtrap.kvm.smccc import Smccc
 from nvtrap.kvm.vcpu import IN_HOST
 from nvtrap.kvm.vgic.device import Address, Control, Group
 from nvtrap.kvm.vgic.inject import inject

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from nvtrap.arch.pstate import DAIF, NZCV, PAN, SP_ELX, SSBS, TCO, UAO
 from nvtrap.engine.table import FORWARD
-from nvtrap.gic import icv
+from nvtrap.gic.virtual import icv
 from nvtrap.kvm.context import MASK_64, is_e2h, is_el2
+from nvtrap.kvm.hyp.vel2 import EL2_IN_EL1
 from nvtrap.kvm.nested.controls import level_of
-from nvtrap.kvm.vel2 import EL2_IN_EL1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

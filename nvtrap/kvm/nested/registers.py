@@ -8,8 +8,8 @@ Whatever has no emulation is undefined.
 from __future__ import annotations
 
 from nvtrap.arch.encoding import operands
-from nvtrap.gic import maintenance
-from nvtrap.gic.ich import vtr
+from nvtrap.gic.virtual import maintenance
+from nvtrap.gic.virtual.ich import vtr
 from nvtrap.kvm.context import MASK_64
 from nvtrap.kvm.nested import tlbi
 from nvtrap.kvm.nested.vncr import OFFSETS

@@ -10,13 +10,13 @@ one that was reused last: that need not be the one least recently used.
 from __future__ import annotations
 
 from nvtrap.errors import UsageError
-from nvtrap.kvm.mmu import VMID_SHIFT, Mmu
+from nvtrap.kvm.memory.mmu import VMID_SHIFT, Mmu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nvtrap.kvm.mmu import VmMmu
+    from nvtrap.kvm.memory.mmu import VmMmu
 
 PER_VCPU = 2  # S2_MMU_PER_VCPU
 VTTBR_CNP = 1 << 0

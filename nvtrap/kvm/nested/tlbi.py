@@ -14,7 +14,7 @@ arch/arm64/kvm/sys_regs.c, compute_tlb_inval_range in nested.c. Behaviour of tha
 from __future__ import annotations
 
 from nvtrap.arch.encoding import operands
-from nvtrap.kvm.pgtable import GUEST_LEVEL_SHIFT, VALID
+from nvtrap.kvm.memory.pgtable import GUEST_LEVEL_SHIFT, VALID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

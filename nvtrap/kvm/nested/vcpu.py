@@ -5,6 +5,7 @@ from __future__ import annotations
 from nvtrap.arch.pstate import DAIF, EL1H, EL2H, MODE
 from nvtrap.engine import State
 from nvtrap.errors import UsageError
+from nvtrap.kvm.calls.psci import RUNNABLE, STOPPED, Power
 from nvtrap.kvm.context import (
     EL2_SYNC,
     HCR_E2H,
@@ -13,9 +14,10 @@ from nvtrap.kvm.context import (
     is_el2,
     is_hyp_context,
 )
-from nvtrap.kvm.exceptions import adjust_pc, inject_nested_irq
-from nvtrap.kvm.hyptraps import HCR_FMO, HCR_IMO, HCR_VM, VcpuState
-from nvtrap.kvm.mmio import DEVICE, DEVICE_EXIT
+from nvtrap.kvm.exits.exceptions import adjust_pc, inject_nested_irq
+from nvtrap.kvm.exits.mmio import DEVICE, DEVICE_EXIT
+from nvtrap.kvm.hyp.traps import HCR_FMO, HCR_IMO, HCR_VM, VcpuState
+from nvtrap.kvm.hyp.worldswitch import describe, name_of
 from nvtrap.kvm.nested import events, exits
 from nvtrap.kvm.nested.controls import (
     ICH_TRAPS,
@@ -27,10 +29,8 @@ from nvtrap.kvm.nested.identity import reset_values
 from nvtrap.kvm.nested.lists import NestedLists
 from nvtrap.kvm.nested.vcpummu import VcpuMmu
 from nvtrap.kvm.nested.vncr import RegisterFile
-from nvtrap.kvm.psci import RUNNABLE, STOPPED, Power
 from nvtrap.kvm.vcpu import IN_GUEST, OUTSIDE
 from nvtrap.kvm.vgic.nested import writes_back_at
-from nvtrap.kvm.worldswitch import describe, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
     from nvtrap.engine import Outcome
     from nvtrap.engine.table import Bound
-    from nvtrap.kvm.aborts import Abort
-    from nvtrap.kvm.mmio import Handled
+    from nvtrap.kvm.exits.aborts import Abort
+    from nvtrap.kvm.exits.mmio import Handled
+    from nvtrap.kvm.hyp.worldswitch import World
     from nvtrap.kvm.nested.machine import Machine
     from nvtrap.kvm.vcpu import Vcpu
-    from nvtrap.kvm.worldswitch import World
 
 _MOST_VIEWS = 256
 
@@ -132,7 +132,7 @@ class NestedVcpu:
 
     @property
     def context_name(self) -> str:
-        """The name of the context that runs, as `nvtrap.kvm.worldswitch` has them."""
+        """The name of the context that runs, as `nvtrap.kvm.hyp.worldswitch` has them."""
         return name_of(self.context)
 
     # ---- decisions --------------------------------------------------------------------
@@ -316,7 +316,7 @@ class NestedVcpu:
         return irq, fiq
 
     def world(self) -> World:
-        """What the hardware has for the context that runs (`nvtrap.kvm.worldswitch`)."""
+        """What the hardware has for the context that runs (`nvtrap.kvm.hyp.worldswitch`)."""
         lists = self.lists
         return describe(
             self.context,

@@ -9,26 +9,26 @@ from __future__ import annotations
 
 from nvtrap.errors import UsageError
 from nvtrap.kvm.context import MASK_64, is_hyp_context
-from nvtrap.kvm.exceptions import BACK_TO_GUEST, inject_nested_sync
-from nvtrap.kvm.faults import MemoryFault, fault_info, hpfar_of, syndrome
-from nvtrap.kvm.mmio import AGED, FAULT_IN, Handled
-from nvtrap.kvm.mmu import NO_VCPU
+from nvtrap.kvm.exits.exceptions import BACK_TO_GUEST, inject_nested_sync
+from nvtrap.kvm.exits.mmio import AGED, FAULT_IN, Handled
+from nvtrap.kvm.memory.faults import MemoryFault, fault_info, hpfar_of, syndrome
+from nvtrap.kvm.memory.mmu import NO_VCPU
+from nvtrap.kvm.memory.pagepool import PageCache
+from nvtrap.kvm.memory.stage2 import SCTLR_EE, Fault, Stage2, permission_fault
 from nvtrap.kvm.nested.shadow import Shadow
-from nvtrap.kvm.pagepool import PageCache
-from nvtrap.kvm.stage2 import SCTLR_EE, Fault, Stage2, permission_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nvtrap.kvm.aborts import Abort
     from nvtrap.kvm.context import Context
-    from nvtrap.kvm.mmio import AbortHandler
-    from nvtrap.kvm.mmu import Mmu, VmMmu
+    from nvtrap.kvm.exits.aborts import Abort
+    from nvtrap.kvm.exits.mmio import AbortHandler
+    from nvtrap.kvm.memory.mmu import Mmu, VmMmu
+    from nvtrap.kvm.memory.stage2 import Translation
     from nvtrap.kvm.nested.shadow import Shadows
-    from nvtrap.kvm.stage2 import Translation
 
-# What an abort turns out to be, beside the words of `nvtrap.kvm.mmio`.
+# What an abort turns out to be, beside the words of `nvtrap.kvm.exits.mmio`.
 L1_FAULT = "l1_fault"  # given to L1
 RESTART = "restart"  # its address cannot be found: the guest is to try again
 MOST_FAULTS = 8

@@ -7,8 +7,8 @@ Registers that act when they are read or written do not exist here.
 
 from __future__ import annotations
 
-from nvtrap.gic.gich import VMABP_SHIFT, VMBP_SHIFT, VMPRIMASK_SHIFT
-from nvtrap.gic.gicv2 import ABPR, APR0, BPR, CTLR, CTLR_FIELDS, IIDR, PMR
+from nvtrap.gic.v2.gich import VMABP_SHIFT, VMBP_SHIFT, VMPRIMASK_SHIFT
+from nvtrap.gic.v2.interface import ABPR, APR0, BPR, CTLR, CTLR_FIELDS, IIDR, PMR
 from nvtrap.kvm.vgic.dist_v3 import IMPLEMENTER_ARM, PRODUCT_KVM
 from nvtrap.kvm.vgic.mmio import Register, Table, ignore
 

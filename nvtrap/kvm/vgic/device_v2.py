@@ -8,7 +8,7 @@ from __future__ import annotations
 from errno import EINVAL, ENODEV, ENXIO
 
 from nvtrap.errors import UsageError
-from nvtrap.gic.gicv2 import FRAME
+from nvtrap.gic.v2.interface import FRAME
 from nvtrap.kvm.errno import refuse
 from nvtrap.kvm.vgic import cpu_v2, dist_v2
 from nvtrap.kvm.vgic.device import U32, U64, Address, Control, GicDevice, Group, given

@@ -6,7 +6,7 @@ arch/arm64/kvm/vgic/vgic-v2.c), so that no access to them leaves the guest.
 
 from __future__ import annotations
 
-from nvtrap.gic.gicv2 import FRAME
+from nvtrap.gic.v2.interface import FRAME
 from nvtrap.kvm.vgic.vgic import GICV2
 
 TYPE_CHECKING = False

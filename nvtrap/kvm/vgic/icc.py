@@ -8,9 +8,9 @@ access_gic_sre). Without a GICv3 in the VM all of them are UNDEFINED.
 from __future__ import annotations
 
 from nvtrap.errors import UnknownNameError
-from nvtrap.gic import icv
 from nvtrap.gic.access import Undefined
 from nvtrap.gic.registers import READ, REGISTERS, SGI, SRE, WRITE
+from nvtrap.gic.virtual import icv
 from nvtrap.kvm.vgic import sgi
 from nvtrap.kvm.vgic.vgic import GICV3
 

@@ -6,8 +6,9 @@ back is as with a GICv3 (`lists_v3`), in a narrower form: 32 bits, priorities of
 
 from __future__ import annotations
 
-from nvtrap.gic import gich, lr_v2
-from nvtrap.gic.gicv2 import HCR_EN, VirtualInterfaceV2
+from nvtrap.gic.v2 import gich
+from nvtrap.gic.v2 import lr as lr_v2
+from nvtrap.gic.v2.interface import HCR_EN, VirtualInterfaceV2
 from nvtrap.kvm.vgic.interrupt import PRIVATE, SGIS
 from nvtrap.kvm.vgic.lists import Lists
 from nvtrap.kvm.vgic.lists_v3 import filled, fold_one

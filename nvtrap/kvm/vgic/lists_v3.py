@@ -5,10 +5,10 @@ Linux 6.12, arch/arm64/kvm/vgic/vgic-v3.c and arch/arm64/kvm/hyp/vgic-v3-sr.c.
 
 from __future__ import annotations
 
-from nvtrap.gic import lr as lrs
-from nvtrap.gic.ich import READS, WRITES, read_vmcr, write_vmcr
-from nvtrap.gic.maintenance import UIE, signalled
-from nvtrap.gic.virtual import HCR_EN, VirtualInterface
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual.ich import READS, WRITES, read_vmcr, write_vmcr
+from nvtrap.gic.virtual.interface import HCR_EN, VirtualInterface
+from nvtrap.gic.virtual.maintenance import UIE, signalled
 from nvtrap.kvm.vgic.forwarded import resample
 from nvtrap.kvm.vgic.interrupt import PRIVATE
 from nvtrap.kvm.vgic.lists import Lists, lists_of

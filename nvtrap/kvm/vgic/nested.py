@@ -8,8 +8,9 @@ and what L2 did goes back to the page when L2 is put (to 6.18) or at every exit 
 
 from __future__ import annotations
 
-from nvtrap.gic import lr as lrs
-from nvtrap.gic.maintenance import (
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual.interface import HCR_EN, HCR_EOICOUNT
+from nvtrap.gic.virtual.maintenance import (
     EOI,
     LRENP,
     LRENPIE,
@@ -23,7 +24,6 @@ from nvtrap.gic.maintenance import (
     U,
     eisr,
 )
-from nvtrap.gic.virtual import HCR_EN, HCR_EOICOUNT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def list_registers(l1: Registers, count: int) -> list[int]:
 def nested_elrsr(values: Iterable[int]) -> int:
     """ICH_ELRSR_EL2 as the kernel builds it: State is 0, whether or not an EOI is requested.
 
-    The architecture leaves the latter out (see `nvtrap.gic.maintenance.elrsr`).
+    The architecture leaves the latter out (see `nvtrap.gic.virtual.maintenance.elrsr`).
     """
     return sum(1 << n for n, lr in enumerate(values) if not lr & lrs.STATE)
 
@@ -95,7 +95,7 @@ def nested_misr(l1: Registers, count: int) -> int:
     """ICH_MISR_EL2 as the kernel builds it from L1's memory.
 
     It takes a list register that is pending and active for a pending one, where the
-    architecture's silicon (`nvtrap.gic.maintenance.misr`) does not.
+    architecture's silicon (`nvtrap.gic.virtual.maintenance.misr`) does not.
     """
     values = list_registers(l1, count)
     hcr, vmcr = l1["ICH_HCR_EL2"], l1["ICH_VMCR_EL2"]

@@ -6,7 +6,9 @@ a field is a truth value, a number, a text, a list of vCPU ids, or None.
 
 from __future__ import annotations
 
-from nvtrap.gic import intids, lr, lr_v2
+from nvtrap.gic import intids
+from nvtrap.gic.v2 import lr as lr_v2
+from nvtrap.gic.virtual import lr
 from nvtrap.kvm.vcpu import IN_GUEST
 from nvtrap.kvm.vgic.interrupt import FIRST_LPI, PRIVATE, SGIS
 from nvtrap.kvm.vgic.lists_v2 import ListsV2

@@ -5,9 +5,9 @@ from __future__ import annotations
 from nvtrap.arch.memory import Memory
 from nvtrap.gic.codecs import encode
 from nvtrap.gic.its import Its
-from nvtrap.gic.lpi import PENDBASER, PROPBASER, Lpis
+from nvtrap.gic.lpi.lpis import PENDBASER, PROPBASER, Lpis
+from nvtrap.gic.lpi.vlpis import Vlpis
 from nvtrap.gic.parameters import Parameters
-from nvtrap.gic.vlpi import Vlpis
 
 RAM = (0x4000_0000, 0x0400_0000)
 QUEUE, CONFIGURATION, VCONFIGURATION = 0x4000_0000, 0x4020_0000, 0x4060_0000

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from nvtrap.gic.codecs.commands import COMMAND, COMMANDS
 from nvtrap.gic.its import Its
-from nvtrap.gic.lpi import Lpis
-from nvtrap.gic.vlpi import Vlpis
+from nvtrap.gic.lpi.lpis import Lpis
+from nvtrap.gic.lpi.vlpis import Vlpis
 from tests.engine.helpers import examples
 from tests.gic.its import (
     BASER,

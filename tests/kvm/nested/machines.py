@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nvtrap.arch.pstate import DAIF, EL1H
-from nvtrap.gic import lr as lrs
+from nvtrap.gic.virtual import lr as lrs
 from nvtrap.kvm.nested.events import Event
 from nvtrap.kvm.nested.guest import Result
 from nvtrap.kvm.nested.machine import Machine

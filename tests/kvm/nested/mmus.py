@@ -5,9 +5,9 @@ from __future__ import annotations
 from nvtrap.arch.memory import PAGE_SIZE, Memory
 from nvtrap.arch.pstate import EL1H, EL2H
 from nvtrap.kvm.context import Context, Features
-from nvtrap.kvm.memslots import AddressSpace
-from nvtrap.kvm.mmio import AbortHandler
-from nvtrap.kvm.mmu import HostMmu, VmMmu
+from nvtrap.kvm.exits.mmio import AbortHandler
+from nvtrap.kvm.memory.memslots import AddressSpace
+from nvtrap.kvm.memory.mmu import HostMmu, VmMmu
 from nvtrap.kvm.nested.shadow import Shadows
 from nvtrap.kvm.nested.vcpummu import VcpuMmu
 

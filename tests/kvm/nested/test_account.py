@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nvtrap.gic import lr as lrs
-from nvtrap.gic import maintenance
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual import maintenance
 from nvtrap.kvm.nested import exits, guest
 from nvtrap.kvm.vgic.forwarded import HostInterrupt, map_interrupt
 from nvtrap.kvm.vgic.nested import nested_misr

@@ -22,12 +22,12 @@ from nvtrap.arch.esr import (
 )
 from nvtrap.arch.pstate import DAIF, EL1H, EL2H, IL, MODE, USR
 from nvtrap.errors import UnknownNameError, UsageError
+from nvtrap.kvm.calls.psci import AFFINITY_INFO_64, CPU_OFF, CPU_ON_64, PSCI_VERSION, SYSTEM_OFF
 from nvtrap.kvm.context import Features
-from nvtrap.kvm.hyptraps import HostCpu
+from nvtrap.kvm.hyp.traps import HostCpu
 from nvtrap.kvm.nested import exits, guest
 from nvtrap.kvm.nested.coprocessors import is_trapped_by_hstr, mapped_encoding
 from nvtrap.kvm.nested.machine import GICD_BASE, RAM_BASE, Machine
-from nvtrap.kvm.psci import AFFINITY_INFO_64, CPU_OFF, CPU_ON_64, PSCI_VERSION, SYSTEM_OFF
 from tests.kvm.nested.machines import (
     AS_HOST,
     E2H,

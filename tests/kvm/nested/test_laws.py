@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nvtrap.errors import UsageError
-from nvtrap.gic import icv
-from nvtrap.gic import lr as lrs
-from nvtrap.gic.ich import READS, WRITES
 from nvtrap.gic.parameters import Parameters
-from nvtrap.gic.virtual import VirtualInterface
+from nvtrap.gic.virtual import icv
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual.ich import READS, WRITES
+from nvtrap.gic.virtual.interface import VirtualInterface
 from nvtrap.kvm.host import Host
 from nvtrap.kvm.nested.machine import GICD_BASE, INSTRUCTIONS, RAM_BASE
 from nvtrap.kvm.vgic.nested import AT_EXIT

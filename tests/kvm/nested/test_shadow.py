@@ -8,12 +8,12 @@ import pytest
 
 from nvtrap.arch.memory import PAGE_SIZE
 from nvtrap.errors import UsageError
-from nvtrap.kvm.aborts import Abort
 from nvtrap.kvm.context import Context, Features, Registers
-from nvtrap.kvm.faults import fault_info, hpfar_of, syndrome
-from nvtrap.kvm.memslots import LOG_DIRTY_PAGES, READONLY
-from nvtrap.kvm.mmio import DEVICE, FAULT_IN, AbortHandler, Handled
-from nvtrap.kvm.mmu import FETCH, LOAD, STORE
+from nvtrap.kvm.exits.aborts import Abort
+from nvtrap.kvm.exits.mmio import DEVICE, FAULT_IN, AbortHandler, Handled
+from nvtrap.kvm.memory.faults import fault_info, hpfar_of, syndrome
+from nvtrap.kvm.memory.memslots import LOG_DIRTY_PAGES, READONLY
+from nvtrap.kvm.memory.mmu import FETCH, LOAD, STORE
 from nvtrap.kvm.nested import tlbi
 from nvtrap.kvm.nested.shadow import PER_VCPU, Shadow
 from nvtrap.kvm.nested.vcpummu import L1_FAULT, RESTART, VcpuMmu

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from nvtrap.arch.memory import PAGE_SIZE
 from nvtrap.arch.pstate import EL1H
-from nvtrap.kvm.mmio import DEVICE, FAULT_IN, Handled
-from nvtrap.kvm.mmu import FETCH, LOAD, STORE, HostMmu, Mmu, VmMmu
+from nvtrap.kvm.exits.mmio import DEVICE, FAULT_IN, Handled
+from nvtrap.kvm.memory.mmu import FETCH, LOAD, STORE, HostMmu, Mmu, VmMmu
+from nvtrap.kvm.memory.stage2 import Fault, Translation
 from nvtrap.kvm.nested import tlbi
 from nvtrap.kvm.nested.vcpummu import L1_FAULT
-from nvtrap.kvm.stage2 import Fault, Translation
 from tests.kvm.nested.mmus import (
     AF,
     BLOCK,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nvtrap.arch.encoding import encode
 from nvtrap.arch.memory import PAGE_SIZE
-from nvtrap.kvm.mmu import LOAD
+from nvtrap.kvm.memory.mmu import LOAD
 from nvtrap.kvm.nested import tlbi
 from nvtrap.kvm.nested.shadow import Shadow
 from nvtrap.kvm.nested.tlbi import ALL_FEATURES, DONE, TLBIOS, TLBIRANGE, TTL, UNDEF, WARNED, XS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nvtrap.gic import gicv2
 from nvtrap.gic.parameters import Parameters
+from nvtrap.gic.v2 import interface as gicv2
 from nvtrap.kvm.host import Host
 from nvtrap.kvm.vcpu import OUTSIDE, Vcpu
 from nvtrap.kvm.vgic.device import Address, Control, Device, Group

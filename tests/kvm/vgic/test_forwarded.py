@@ -7,8 +7,8 @@ from errno import EEXIST, EINVAL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtrap.gic import lr as lrs
-from nvtrap.gic import maintenance
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual import maintenance
 from nvtrap.kvm.timer import Timer
 from nvtrap.kvm.vcpu import OUTSIDE, Vcpu
 from nvtrap.kvm.vgic import forwarded

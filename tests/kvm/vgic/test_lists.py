@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtrap.gic import lr as lrs
-from nvtrap.gic import maintenance
 from nvtrap.gic.parameters import Parameters
 from nvtrap.gic.registers import REGISTERS
+from nvtrap.gic.virtual import lr as lrs
+from nvtrap.gic.virtual import maintenance
 from nvtrap.kvm.host import Host
 from nvtrap.kvm.vcpu import Vcpu
 from nvtrap.kvm.vgic.device import Control, Device, Group

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nvtrap.errors import UsageError
 from nvtrap.kvm.bus import MOST_DEVICES, Bus
-from nvtrap.kvm.mmio import DEVICE, DEVICE_EXIT, FAULT_IN, NO_SYNDROME, NO_SYNDROME_EXIT
+from nvtrap.kvm.exits.mmio import DEVICE, DEVICE_EXIT, FAULT_IN, NO_SYNDROME, NO_SYNDROME_EXIT
 from nvtrap.kvm.vcpu import OUTSIDE, Vcpu
 from nvtrap.kvm.vgic.mmio import Frame, Table, intid_at, part, per_intid, with_part, zero
 from tests.kvm.vgic.machines import (

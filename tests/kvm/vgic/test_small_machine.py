@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nvtrap.gic import lr as lrs
+from nvtrap.gic.virtual import lr as lrs
 from nvtrap.kvm.vcpu import IN_GUEST, OUTSIDE, Vcpu
 from nvtrap.kvm.vgic.interrupt import Interrupt
 from tests.kvm.vgic.machines import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nvtrap.errors import UsageError
-from nvtrap.gic import gicv2
+from nvtrap.gic.v2 import interface as gicv2
 from nvtrap.kvm.host import Host
 from nvtrap.kvm.vgic.device import Address, Control, Device, Group
 from nvtrap.kvm.vm import DeviceType, Vm

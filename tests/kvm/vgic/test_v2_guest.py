@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvtrap.gic import gich, gicv2, lr_v2
 from nvtrap.gic.access import Undefined
+from nvtrap.gic.v2 import gich
+from nvtrap.gic.v2 import interface as gicv2
+from nvtrap.gic.v2 import lr as lr_v2
 from nvtrap.kvm.vgic.device import Group
 from nvtrap.kvm.vgic.lists_v2 import ListsV2
 from nvtrap.kvm.vm import Vm

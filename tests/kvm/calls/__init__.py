@@ -1,0 +1,1 @@
+"""Calls that a guest makes with HVC and SMC: SMCCC, PSCI, TRNG."""
