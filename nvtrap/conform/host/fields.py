@@ -41,8 +41,8 @@ class Fields:
         self.path = path
 
     def has(self, key: str) -> bool:
-        """Whether the member is there."""
-        return key in self.values
+        """Whether the member is there, and not null."""
+        return self.values.get(key) is not None
 
     def word(self, key: str, bits: int = 64) -> int:
         """A number in hex."""

@@ -98,7 +98,8 @@ def _coprocessor(context: Context, line: Fields) -> dict[str, Any]:
         got["table"] = _entry(found.entry, line)
         if line.has("merge"):
             got["merge"] = _merge(context, access, found.entry, line.inner("merge"))
-    if line.has("read_value") and found.where != UNDEF and not access.write:
+    is_told = line.has("read_value") or line.has("regs_after")
+    if is_told and found.where != UNDEF and not access.write:
         got.update(_read(context, access, found, line))
     return got
 
@@ -128,15 +129,22 @@ def _merge(
     old = new = merge.word("old")
     if access.write and entry.accessor != IGNORES_WRITES:
         new = merged(entry, old, written_value(context, access))
-    return {"old": f"{old:#x}", "new": f"{new:#x}"}
+    return {"old": f"{old:#x}", "new": f"{new:#x}", "read_value": f"{part(entry, old):#x}"}
 
 
 def _read(
     context: Context, access: CoprocessorAccess, found: Route, line: Fields
 ) -> dict[str, Any]:
-    value = line.word("read_value")
-    if found.entry is not None and found.entry.accessor == IGNORES_WRITES and line.has("merge"):
-        value = part(found.entry, line.inner("merge").word("old"))
+    value = _read_value(found, line)
     write_back(context, access, 0 if found.where == RAZ else value)
     after = {str(number): f"{x:#x}" for number, x in enumerate(context.x)}
     return {"read_value": f"{value:#x}", "regs_after": after}
+
+
+def _read_value(found: Route, line: Fields) -> int:
+    """What the accessor gives: told by the line, or else what `merge.old` has."""
+    if found.entry is not None and found.entry.accessor == IGNORES_WRITES and line.has("merge"):
+        merge = line.inner("merge")
+        if not (merge.has("read_value") and line.has("read_value")):
+            return part(found.entry, merge.word("old"))
+    return line.word("read_value")

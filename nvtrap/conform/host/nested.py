@@ -34,6 +34,7 @@ MOST_DIGITS = 8
 LAST_INTID = (1 << 24) - 1
 HCR_EN = 1
 PRIVATE = 32
+FIRST_LPI = 8192
 # The members of an excursion that are compared whole.
 SCORED = ("load", "hw_entry", "sync", "hw_final", "status", "mi")
 
@@ -208,7 +209,10 @@ def _shown_image(l1: dict[str, int], count: int) -> dict[str, Any]:
 
 
 def _irqs(line: Fields) -> dict[int, Irq]:
-    """L1's interrupts: SGIs, PPIs and SPIs are there anyway, LPIs when they are listed."""
+    """L1's interrupts: SGIs, PPIs and SPIs are there anyway, LPIs when they are listed.
+
+    What is listed between the last SPI and the first LPI is not there for all that.
+    """
     irqs = {intid: Irq() for intid in range(PRIVATE + line.number("nr_spis", 0, MOST_SPIS))}
     listed = line.inner("irqs")
     for text in listed.values:
@@ -216,5 +220,7 @@ def _irqs(line: Fields) -> dict[int, Irq]:
             raise UsageError(f"`irqs` has `{shown(text)}`, which is no INTID")
         facts = listed.inner(text)
         host = facts.number("hwintid", 0, LAST_INTID)
-        irqs[int(text)] = Irq(facts.flag("hw"), host, facts.flag("active"))
+        irq = Irq(facts.flag("hw"), host, facts.flag("active"))
+        if int(text) in irqs or int(text) >= FIRST_LPI:
+            irqs[int(text)] = irq
     return irqs
