@@ -1,6 +1,6 @@
 """Where the shipped files and the user's cache lie.
 
-In a checkout the rules and the grammar are at its top level; in an installed package
+In a checkout rules, grammars and scenarios are at its top level; in an installed package
 they and the compiled tables are in `nvtrap/shipped`.
 """
 
@@ -27,6 +27,11 @@ def grammar_root() -> str:
     return _root("grammar")
 
 
+def scenarios_root() -> str:
+    """The folder of the shipped scenarios."""
+    return _root("scenarios")
+
+
 def shipped_tables() -> str | None:
     """The folder of the compiled tables, or None in a checkout, which has none."""
     folder = os.path.join(_SHIPPED, "tables")
@@ -44,13 +49,13 @@ def cache_root() -> str:
 
 
 def display_path(path: str) -> str:
-    """`rules/…` for a shipped file, else the path relative to the current folder.
+    """`rules/…` or `scenarios/…` for a shipped file, else relative to the current folder.
 
     A path outside the current folder stays absolute.
     """
-    root = rules_root()
     path = os.path.abspath(path)
-    for folder, prefix in ((root, "rules"), (os.getcwd(), "")):
+    shipped = ((rules_root(), "rules"), (scenarios_root(), "scenarios"))
+    for folder, prefix in (*shipped, (os.getcwd(), "")):
         if path.startswith(folder + os.sep):
             return os.path.join(prefix, path[len(folder) + 1 :])
     return path

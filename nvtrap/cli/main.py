@@ -31,6 +31,7 @@ COMMANDS = {
     "registers": "registers, their encodings and fields",
     "gic": "the GICv3: decode registers, run sequences",
     "vgic": "KVM's VGIC: run recorded steps, show interrupts and list registers",
+    "sim": "scenarios: L0, L1 and L2 together, step by step",
     "completion": "a completion script for bash, zsh or fish",
 }
 # Where a command's module cannot have its name.

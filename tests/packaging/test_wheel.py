@@ -41,7 +41,7 @@ def _contents(wheel: Path) -> dict[str, bytes]:
 
 def _copy_of_checkout(folder: Path) -> Path:
     """What a build needs, elsewhere."""
-    for name in ("nvtrap", "rules", "grammar"):
+    for name in ("nvtrap", "rules", "grammar", "scenarios"):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "shipped")
         )
@@ -66,7 +66,7 @@ def _nvtrap(bin_folder: Path, home: Path, *words: str) -> subprocess.CompletedPr
 def test_wheel_holds_package_rules_grammar_and_tables(wheel: Path) -> None:
     """Every rule and grammar file is in the wheel as it is here, with the compiled tables."""
     contents = _contents(wheel)
-    for folder in ("rules", "grammar"):
+    for folder in ("rules", "grammar", "scenarios"):
         for path in filter(Path.is_file, (ROOT / folder).rglob("*")):
             name = f"nvtrap/shipped/{path.relative_to(ROOT).as_posix()}"
             assert contents[name] == path.read_bytes()
