@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nvtrap.analysis.expectations import check_expectations
 from nvtrap.compile import Compilation, Loader, compile_program
+from nvtrap.compile.program import Program
 from nvtrap.engine import Table
 from nvtrap.errors import InputError
 from nvtrap.lang import nodes
@@ -41,12 +42,38 @@ def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
     checked by itself, with what it uses. Raises `InputError` for a path that is not there or a
     folder without rule files.
     """
-    files = list(dict.fromkeys(path for given in paths for path in rule_files(given)))
-    folders = [path for path in paths if os.path.isdir(path)]
-    loader = Loader([*roots, *folders])
+    files = files_at(paths)
     report = Report()
     tables: list[str] = []
     expectations = 0
+    for program in programs(files, paths, roots, report):
+        compilation = compile_program(program)
+        for finding in compilation.findings:
+            report.include(finding)
+        if compilation.name:
+            tables.append(compilation.name)
+        expectations += _expect(compilation, report)
+    shown = tuple(display_path(path) for path in files)
+    return Checked(tuple(report.findings), shown, tuple(tables), expectations)
+
+
+def files_at(paths: Sequence[str]) -> list[str]:
+    """The rule files that paths mean, each once.
+
+    Raises `InputError` for a path that is not there or a folder without rule files.
+    """
+    return list(dict.fromkeys(path for given in paths for path in rule_files(given)))
+
+
+def programs(
+    files: Sequence[str], paths: Sequence[str], roots: Sequence[str], report: Report
+) -> Iterator[Program]:
+    """The programs of `files`, which were found at `paths`: tables, and what none uses.
+
+    A file that leads out of the given folders is reported and left out.
+    """
+    folders = [path for path in paths if os.path.isdir(path)]
+    loader = Loader([*roots, *folders])
     covered: set[str] = set()
     for path, says_table in _tables_first(files, loader):
         if os.path.realpath(path) in covered and not says_table:
@@ -57,14 +84,7 @@ def check_paths(paths: Sequence[str], roots: Sequence[str] = ()) -> Checked:
             continue
         program = loader.load(path)
         covered.update(file.source.path for file in program.files)
-        compilation = compile_program(program)
-        for finding in compilation.findings:
-            report.include(finding)
-        if compilation.name:
-            tables.append(compilation.name)
-        expectations += _expect(compilation, report)
-    shown = tuple(display_path(path) for path in files)
-    return Checked(tuple(report.findings), shown, tuple(tables), expectations)
+        yield program
 
 
 def _stays(path: str, given: Sequence[str], folders: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "check": "parse, resolve and validate rule files",
+    "test": "run the expectations of rule files and of test files",
     "query": "what becomes of one access, by which rule, and why",
     "decide": "outcomes for a stream of traps, JSON Lines in and out",
     "conform": "hold a table against recorded vectors",
@@ -27,6 +28,7 @@ COMMANDS = {
     "diff": "what two tables do differently, exactly",
     "cover": "where a table and the architecture disagree",
     "import": "the text of a kernel's table as a rule file",
+    "emit": "code, data and references from a table: C, Rust, JSON, vectors, Markdown",
     "tables": "the shipped tables",
     "registers": "registers, their encodings and fields",
     "gic": "the GICv3: decode registers, run sequences",

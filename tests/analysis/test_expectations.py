@@ -41,6 +41,8 @@ def _problems(text: str, clauses: str = "sanitise FR_EL2") -> list[str]:
         "expect read X_EL1 forward when C_EL2.A = 1",
         "expect read X_EL1 forward by C.AB when C_EL2.B = 1",
         "expect read X_EL1 forward by C.B when C_EL2.B = 1",
+        "expect read X_EL1 forward by C.A when C_EL2.A = 1, C_EL2.B = 1",
+        "expect read X_EL1 forward by C.AB when C_EL2.A = 1, C_EL2.B = 1",
         "expect write X_EL1 local when C_EL2.B = 1",
         "expect read X_EL1 forward by fine F.X_EL1 when FR_EL2.X_EL1 = 1, C_EL2.A = 1",
         "expect read (3, 0, 1, 0, 1) forward when C_EL2.A = 1",
@@ -75,7 +77,11 @@ def test_expectation_that_is_met(text: str) -> None:
         ("expect any X_EL1 forward when C_EL2.B = 1", "expected forward, the write is local"),
         (
             "expect read X_EL1 forward by C.A when C_EL2.B = 1",
-            "expected `C.A` to decide, it was `C.AB`",
+            "expected `C.A` to decide, it was `C.B` of `C.AB`",
+        ),
+        (
+            "expect read X_EL1 forward by C.B when C_EL2.A = 1, C_EL2.B = 1",
+            "expected `C.B` to decide, it was `C.A` of `C.AB`",
         ),
         ("expect read X_EL1 local by C.A", "expected `C.A` to decide, it was `none`"),
         ("expect read W_EL1 local by C.A", "expected `C.A` to decide, it was `no-entry`"),

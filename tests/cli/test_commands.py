@@ -13,7 +13,7 @@ from nvtrap.cli.main import COMMANDS, module_of
 from tests.cli.helpers import DEMO, ROOT, VECTORS, Nvtrap, Program, Run
 
 # The others' examples are tried where their files are, with their own tests.
-TRIED_HERE = ("check", "query", "decide", "conform", "tables", "registers", "completion")
+TRIED_HERE = ("check", "test", "query", "decide", "conform", "tables", "registers", "completion")
 EXAMPLE = re.compile(r"^  ((?:nvtrap|echo|source) .*)$", re.MULTILINE)
 
 

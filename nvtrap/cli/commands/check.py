@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
 
 from nvtrap.analysis import check_paths
+from nvtrap.cli.outputs import add_format_options, outputs_of, write_file
 from nvtrap.cli.terminal import show
-from nvtrap.errors import InputError, UnknownNameError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +16,20 @@ if TYPE_CHECKING:
     from nvtrap.analysis import Checked
     from nvtrap.cli.arguments import Parser
 
-FORMATS = ("text", "json", "sarif", "junit", "github")
+FORMATS = (
+    "text",
+    "json",
+    "json-lines",
+    "concise",
+    "sarif",
+    "junit",
+    "github",
+    "gitlab",
+    "tap",
+)
 EXAMPLES = """\
   nvtrap check rules/linux/6.12
-  nvtrap check mine.trap --format github --output sarif=nvtrap.sarif
+  nvtrap check mine.trap --format github --output sarif=nvtrap.sarif --output gitlab=gl.json
 
 exit code: 0 nothing found, 1 findings, 2 the check itself failed"""
 
@@ -30,14 +38,7 @@ def add_arguments(parser: Parser) -> None:
     """Add what `check` takes."""
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="rule files, or folders of them")
-    add("--format", choices=FORMATS, default="text", help="what to print (default: text)")
-    add(
-        "--output",
-        action="append",
-        default=[],
-        metavar="FORMAT=FILE",
-        help="write a format to a file as well; may be repeated",
-    )
+    add_format_options(parser, FORMATS)
     add(
         "--root",
         action="append",
@@ -49,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Check, print, and write the other formats."""
-    outputs = [_output(text) for text in arguments.output]
+    outputs = outputs_of(arguments, FORMATS)
     checked = check_paths(arguments.paths, arguments.root)
     for name, path in outputs:
         write_file(path, render(checked, name))
@@ -64,42 +65,6 @@ def run(arguments: Namespace) -> int:
 
 def render(checked: Checked, name: str) -> str:
     """The whole result in one format."""
-    module = import_module(f"nvtrap.cli.formats.{name}")
+    module = import_module(f"nvtrap.cli.formats.{name.replace('-', '_')}")
     text: str = module.render(checked)
     return text
-
-
-def _output(text: str) -> tuple[str, str]:
-    name, equals, path = text.partition("=")
-    if not equals or not path:
-        raise UsageError(f"`{text}` is no output", "write FORMAT=FILE, such as sarif=out.sarif")
-    if name not in FORMATS:
-        raise UnknownNameError("format", name, FORMATS)
-    return name, path
-
-
-def write_file(path: str, text: str) -> None:
-    """Write a file in one step: a reader sees the old one or all of the new one."""
-    data = text.encode(errors="backslashreplace")  # half characters, from a file's name
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as device:  # a pipe or terminal must not be replaced
-                device.write(data)
-        else:
-            _replace(os.path.realpath(path), data)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"`{path}` cannot be written: {reason}") from None
-
-
-def _replace(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    draft = f"{path}.{os.getpid()}.draft"
-    try:
-        with open(draft, "xb") as file:
-            file.write(data)
-        os.replace(draft, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(draft)
-        raise

@@ -6,8 +6,8 @@ import os
 import sys
 
 from nvtrap.analysis import Checked
-from nvtrap.cli.commands.check import write_file
 from nvtrap.cli.formats.text import lines
+from nvtrap.cli.outputs import write_file
 from nvtrap.cli.terminal import say, warn
 from nvtrap.errors import InputError
 from nvtrap.imports import MOST_BYTES, import_linux

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps
 
-from nvtrap.cli.formats.record import record
+from nvtrap.cli.formats.record import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,6 @@ def render(checked: Checked) -> str:
         "files": list(checked.files),
         "tables": list(checked.tables),
         "expectations": checked.expectations,
-        "findings": [record(finding) for finding in checked.findings],
+        "findings": records(checked.findings),
     }
     return dumps(document, indent=2) + "\n"

@@ -7,7 +7,7 @@ from json import dumps
 from urllib.parse import quote
 
 from nvtrap import __version__
-from nvtrap.cli.formats.record import fingerprint, place
+from nvtrap.cli.formats.record import fingerprints, place
 from nvtrap.lang.findings import CODES
 
 TYPE_CHECKING = False
@@ -24,12 +24,16 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def render(checked: Checked) -> str:
     """The whole log: one run."""
     used = sorted({finding.code for finding in checked.findings})
+    marks = fingerprints(checked.findings)
     run = {
         "tool": {
             "driver": {"name": "nvtrap", "version": __version__, "rules": [_rule(c) for c in used]}
         },
         "columnKind": "unicodeCodePoints",
-        "results": [_result(finding, used.index(finding.code)) for finding in checked.findings],
+        "results": [
+            _result(finding, used.index(finding.code), mark)
+            for finding, mark in zip(checked.findings, marks, strict=True)
+        ],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return dumps(log, indent=2) + "\n"
@@ -45,7 +49,7 @@ def _rule(code: str) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, index: int) -> dict[str, Any]:
+def _result(finding: Finding, index: int, mark: str) -> dict[str, Any]:
     text = f"{finding.message}\nhelp: {finding.help}" if finding.help else finding.message
     result: dict[str, Any] = {
         "ruleId": finding.code,
@@ -53,7 +57,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "level": finding.severity,
         "message": {"text": text},
         "locations": [_location(finding.span)],
-        "partialFingerprints": {"nvtrap/v1": fingerprint(finding)},
+        "partialFingerprints": {"nvtrap/v1": mark},
     }
     if finding.labels:
         result["relatedLocations"] = [

@@ -24,11 +24,12 @@ def render(checked: Checked) -> str:
 def lines(checked: Checked) -> Iterator[Line]:
     """The same as lines of painted pieces."""
     for finding in checked.findings:
-        yield from _finding(finding)
+        yield from finding_lines(finding)
     yield summary(checked)
 
 
-def _finding(finding: Finding) -> Iterator[Line]:
+def finding_lines(finding: Finding) -> Iterator[Line]:
+    """One finding: place and message, the line with carets, notes, help."""
     style = "bold red" if finding.severity == ERROR else "bold yellow"
     yield [
         (f"{finding.span}: ", "bold"),

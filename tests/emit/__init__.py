@@ -1,0 +1,1 @@
+"""What is made from tables, compiled and held against the engine."""
