@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check": "parse, resolve and validate rule files",
     "test": "run the expectations of rule files and of test files",
+    "fmt": "rule files in their canonical layout",
     "query": "what becomes of one access, by which rule, and why",
     "decide": "outcomes for a stream of traps, JSON Lines in and out",
     "conform": "hold a table against recorded vectors",

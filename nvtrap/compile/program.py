@@ -101,7 +101,7 @@ class Loader:
         """The program whose main file is `text`, `use`s relative to `folder`."""
         path = os.path.join(os.path.realpath(folder), os.path.basename(display) or "text")
         raw = text.encode(errors="surrogatepass")
-        text, problem = _decoded(raw, display)
+        text, problem = decoded(raw, display)
         program = Program(Source(path, display, text))
         if problem:
             program.report.add("NV002", problem, Span(program.root, 0, 0))
@@ -138,19 +138,25 @@ class Loader:
 
 def read_text(path: str) -> tuple[str, str]:
     """(text, problem) of a rule file; exactly one of them is empty, or both."""
+    raw, problem = read_bytes(path)
+    return ("", problem) if problem else decoded(raw, display_path(path))
+
+
+def read_bytes(path: str) -> tuple[bytes, str]:
+    """(content, problem) of a rule file, its content up to the most that it may have and one."""
     shown = display_path(path)
     try:
         # Opening a pipe would wait for somebody to write to it.
         if os.path.exists(path) and not os.path.isfile(path):
-            return "", f"`{shown}` is not a file"
+            return b"", f"`{shown}` is not a file"
         with open(path, "rb") as file:
-            raw = file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1), ""
     except OSError as error:
-        return "", f"`{shown}` cannot be read: {(error.strerror or str(error)).lower()}"
-    return _decoded(raw, shown)
+        return b"", f"`{shown}` cannot be read: {(error.strerror or str(error)).lower()}"
 
 
-def _decoded(raw: bytes, shown: str) -> tuple[str, str]:
+def decoded(raw: bytes, shown: str) -> tuple[str, str]:
+    """(text, problem) of the bytes of a rule file that is called `shown`, as `read_text`."""
     if len(raw) > MOST_BYTES:
         return "", f"`{shown}` is larger than {MOST_BYTES >> 20} MiB, the most a rule file may have"
     try:

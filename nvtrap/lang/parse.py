@@ -18,6 +18,8 @@ from nvtrap.lang.grammar import STATEMENTS, grammar_text, in_words
 from nvtrap.lang.source import Source, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lark import Lark
     from lark.exceptions import UnexpectedInput
 
@@ -38,6 +40,18 @@ def parse(source: Source, report: Report) -> nodes.File:
     except UnexpectedInput:
         statements = _piecewise(source, report)
     return nodes.File(source, tuple(statements))
+
+
+def terminals(source: Source) -> Iterator[tuple[str, int, int]]:
+    """(terminal, start, end) of each token of a text that parses.
+
+    What a word is hangs on where it stands: `by` is one of the language behind the registers
+    of a trap, and a name in their place.
+    """
+    lark, builder = _parser()
+    builder.begin(source, Report())
+    for token in lark.parse_interactive(source.text).iter_parse():
+        yield token.type, token.start_pos or 0, token.end_pos or 0
 
 
 def _piecewise(source: Source, report: Report) -> list[nodes.Statement]:
